@@ -1,0 +1,63 @@
+# make demo    try it: a sample mailbox and the gateway before it, on 127.0.0.1:1110
+# make test    install what the tests need, real servers and clients included, and run everything
+#
+# Both need python3 (3.11 or newer), and root's apt (or sudo) for what is missing.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PYTEST ?= $(BIN)/python -m pytest
+# The rest of the suite runs on this one, too, where it is at hand.
+NEWEST := $(shell tests/newest-python $(PYTHON))
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+APT  := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
+
+.PHONY: demo test lint types suite newest packages clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+demo: $(VENV)/.demo
+	@exec $(BIN)/pop3-gateway demo
+
+test: packages $(VENV)/.test lint types suite newest
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+suite: $(VENV)/.test
+	$(PYTEST) -n 2
+
+newest: packages
+ifneq ($(NEWEST),)
+	$(MAKE) --no-print-directory suite VENV=.venv-newest PYTHON=$(NEWEST) PYTEST=".venv-newest/bin/python -m pytest -m 'not container'"
+else
+	@echo "newest: $(PYTHON) is the newest Python here"
+endif
+
+# What the tests use of Debian: installed where we may, skipped tests say what is missing where we may not.
+packages: tests/debian-packages.txt
+	@tests/install-packages $<
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "pop3-gateway needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(APT) update -q && $(APT) install -yq python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo,test]'
+	@touch $@
+
+clean:
+	rm -rf .venv .venv-newest .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,122 @@
+"""The composition root: settings in, wired objects out, and a drain on the way down."""
+
+import asyncio
+import resource
+from collections.abc import Callable
+
+from gateway import __version__
+from gateway.accounts import PassThrough
+from gateway.config import Settings
+from gateway.imap.link import Timeouts
+from gateway.imap.mailbox import UpstreamMailboxes
+from gateway.imap.threads import Threads
+from gateway.imap.tls import context as check_ca_file
+from gateway.maildrop import Policy
+from gateway.ports import Peer
+from gateway.server.certificate import fingerprint, self_signed
+from gateway.server.conversation import Patience
+from gateway.server.limits import Connections
+from gateway.server.listener import Listener, Site
+from gateway.server.tls import ServerTls
+from gateway.session import Services, Session, Terms
+from gateway.store import FileLocks, StateFolder
+from gateway.telemetry.events import CertificateMade, Event, GatewayStarted, Listening, Stopped, Stopping
+
+FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled with each further one
+DRAIN_LOOK_SECONDS = 0.2
+# A session that has said nothing for so long is between two looks at the mail, not in a transfer.
+DRAIN_QUIET_SECONDS = 2.0
+FILES_PER_CONNECTION = 3  # the client, the upstream, the lock
+FILES_BESIDE = 64
+
+
+class Gateway:
+    """start(), then stop(). Raises SettingsError and StateError at the start, nothing later."""
+
+    def __init__(self, settings: Settings, emit: Callable[[Event], None]) -> None:
+        self.sites: list[Site] = []
+        self._settings = settings
+        self._emit = emit
+        state = StateFolder(settings.state)
+        endpoint = settings.upstream.endpoint()
+        check_ca_file(endpoint.ca_file)
+        maildrop, patience = settings.maildrop, settings.upstream.timeouts
+        self._threads = Threads()
+        self._services = Services(
+            PassThrough(endpoint, maildrop.folder, Policy(maildrop.on_delete, maildrop.on_retrieve)),
+            UpstreamMailboxes(self._threads, Timeouts(patience.connect, patience.response, patience.open), emit),
+            FileLocks(state.folder("locks")),
+        )
+        self._tls = self._server_tls(state)
+        self._connections = Connections(
+            _affordable(settings.limits.connections), settings.limits.connections_per_address
+        )
+        self._listeners = [self._listener(index) for index in range(len(settings.listen))]
+
+    async def start(self) -> None:
+        self._emit(GatewayStarted(__version__, str(self._settings.upstream.endpoint())))
+        try:
+            for listener in self._listeners:
+                site = await listener.start()
+                self.sites.append(site)
+                self._emit(Listening(str(site)))
+        except BaseException:
+            for listener in self._listeners:
+                listener.stop_accepting()
+            raise
+
+    async def stop(self) -> None:
+        """No new connections; sessions in transfer finish within the limit; the rest is closed."""
+        for listener in self._listeners:
+            listener.stop_accepting()
+        limit = self._settings.timeouts.shutdown
+        self._emit(Stopping(len(self._connections), limit))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + limit
+        while len(self._connections) and loop.time() < end:
+            for conversation in self._connections:
+                if conversation.is_quiet(DRAIN_QUIET_SECONDS):
+                    conversation.stop("the gateway is shutting down")
+            await asyncio.sleep(DRAIN_LOOK_SECONDS)
+        for conversation in self._connections:
+            conversation.stop("the gateway is shutting down")
+        await asyncio.gather(*(listener.wait_closed() for listener in self._listeners))
+        self._threads.stop()
+        self._emit(Stopped())
+
+    def _listener(self, index: int) -> Listener:
+        described = self._settings.listen[index]
+        host, port = described.address
+        settings = self._settings
+        terms = Terms(
+            tls_available=not described.implicit_tls,
+            allow_plaintext=described.allow_plaintext,
+            login_attempts=settings.limits.login_attempts,
+            failure_delay=FAILURE_DELAY,
+        )
+
+        def make_session(peer: Peer) -> Session:
+            return Session(self._services, terms, peer, self._emit)
+
+        patience = Patience(settings.timeouts.idle, settings.timeouts.login, settings.timeouts.stalled)
+        site = Site(host, port, described.implicit_tls, self._tls.context)
+        return Listener(site, make_session, self._connections, patience, self._emit)
+
+    def _server_tls(self, state: StateFolder) -> ServerTls:
+        configured = self._settings.tls
+        certificate = configured.certificate
+        if certificate is None:
+            certificate, made = self_signed(state.folder("tls"))
+            if made:
+                self._emit(CertificateMade(str(certificate), fingerprint(certificate)))
+        return ServerTls(certificate, configured.key, configured.min_version, self._emit)
+
+
+def _affordable(connections: int) -> int:
+    """As many as there are file descriptors for; the soft limit is raised to the hard one first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections * FILES_PER_CONNECTION + FILES_BESIDE
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(connections, (soft - FILES_BESIDE) // FILES_PER_CONNECTION)

@@ -1,0 +1,111 @@
+"""pop3-gateway check"""
+
+import socket
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from gateway.cli.options import settings, with_settings
+from gateway.config import Settings
+from gateway.errors import GatewayError, UpstreamUnreachable
+from gateway.imap import probe
+from gateway.imap.link import Timeouts
+from gateway.maildrop import Policy
+from gateway.ports import Account, TlsMode
+from gateway.sasl import Credentials, Secret
+
+# What a capability of the upstream means to the gateway's users: with it, and without it.
+_MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (
+        ("UIDPLUS", "IMAP4REV2"),
+        "deleted messages are removed by UID, and nothing else with them",
+        "deleted messages are removed only while no other message is flagged \\Deleted",
+    ),
+    (("MOVE",), "messages can be moved in one step", "moving would be a copy and a removal"),
+    (("SASL-IR",), "logging in takes one round trip", "some logins take one round trip more"),
+    (("LITERAL+", "LITERAL-"), "odd names and passwords cost no round trip", "odd names and passwords cost two"),
+)
+
+
+@click.command()
+@with_settings
+@click.option("--user", metavar="NAME", help="Log in as this user, too; the password is asked for.")
+def check(
+    file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None, user: str | None
+) -> None:
+    """Validate the settings, resolve and connect to the upstream, log in, and tell what it can.
+
+    Nothing is changed anywhere. The exit status is 0 when everything is in order.
+    """
+    chosen = settings(file, upstream, listen, state)
+    report = Report(Console(highlight=False, soft_wrap=True))
+    report.good("settings", f"valid; listening would be on {', '.join(site.url for site in chosen.listen)}")
+    _check_upstream(chosen, report)
+    if user:
+        password = Secret(click.prompt(f"Password of {user} at the upstream", hide_input=True, err=True))
+        _check_login(chosen, Credentials(user, password), report)
+    else:
+        report.console.print("  [dim]with --user NAME it also logs in and looks at the mailbox[/dim]")
+
+
+class Report:
+    """Lines of a check: what, and how it is."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def good(self, what: str, text: str) -> None:
+        self.console.print(f"[green]ok[/green]    {what}: {escape(text)}")
+
+    def note(self, what: str, text: str) -> None:
+        self.console.print(f"[yellow]note[/yellow]  {what}: {escape(text)}")
+
+
+def _check_upstream(chosen: Settings, report: Report) -> None:
+    endpoint = chosen.upstream.endpoint()
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise UpstreamUnreachable(f"{endpoint.host} cannot be resolved: {error.strerror}") from error
+    addresses = dict.fromkeys(str(address[0]) for *_, address in found)
+    report.good("name", f"{endpoint.host} is {', '.join(addresses)}")
+    greeting = probe.greet(endpoint, _timeouts(chosen))
+    report.good("connection", f"{endpoint}, {greeting.protection}")
+    report.good("greeting", greeting.text)
+    if endpoint.tls is TlsMode.NONE:
+        report.note("privacy", "passwords and mail go to the upstream in clear")
+    if not _takes_passwords(greeting.capabilities):
+        report.note("login", "the upstream takes no passwords (LOGINDISABLED and no AUTH=PLAIN)")
+
+
+def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> None:
+    drop = chosen.maildrop
+    account = Account(
+        chosen.upstream.endpoint(), credentials, drop.folder, Policy(drop.on_delete, drop.on_retrieve)
+    )
+    try:
+        mailbox = probe.look(account, _timeouts(chosen))
+    except GatewayError as error:
+        raise type(error)(f"login as {credentials.user}: {error}") from error
+    snapshot = mailbox.snapshot
+    report.good("login", f"as {credentials.user}")
+    report.good("maildrop", f"{drop.folder} has {len(snapshot)} messages, {snapshot.octets} octets")
+    if snapshot.read_only:
+        report.note("maildrop", "the upstream lets us only read: DELE will be refused")
+    for names, having, lacking in _MEANINGS:
+        present = [name for name in names if name in mailbox.capabilities]
+        if present:
+            report.good(present[0], having)
+        else:
+            report.note(f"no {names[0]}", lacking)
+
+
+def _takes_passwords(capabilities: frozenset[str]) -> bool:
+    return "LOGINDISABLED" not in capabilities or "AUTH=PLAIN" in capabilities
+
+
+def _timeouts(chosen: Settings) -> Timeouts:
+    patience = chosen.upstream.timeouts
+    return Timeouts(patience.connect, patience.response, patience.open)

@@ -1,0 +1,61 @@
+"""pop3-gateway demo"""
+
+import tempfile
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+
+from gateway.app import Gateway
+from gateway.cli.run import leave, run, serve_until_stopped
+from gateway.cli.sample_server import HOST, sample_server
+from gateway.config import load
+from gateway.errors import SettingsError
+from gateway.telemetry import Log
+
+USER = PASSWORD = "demo"  # noqa: S105 - of a mailbox with sample messages, on loopback
+DEFAULT_PORT = 1110
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="POP3 port.")
+def demo(port: int) -> None:
+    """Try it: an IMAP server with a sample mailbox, and the gateway before it on 127.0.0.1."""
+    with tempfile.TemporaryDirectory(prefix="pop3-gateway-demo-") as state:
+        try:
+            run(lambda: _demo(port, state))
+        except ImportError as error:
+            raise SettingsError(str(error)) from None
+    leave()
+
+
+async def _demo(port: int, state: str) -> None:
+    async with sample_server(USER, PASSWORD) as imap_port:
+        settings = load(
+            None,
+            {},
+            {
+                ("upstream",): f"imap://{HOST}:{imap_port}?tls=none",
+                ("listen",): f"pop3://{HOST}:{port or 0}" if port else [{"url": f"pop3://{HOST}:{DEFAULT_PORT}"}],
+                ("state",): state,
+            },
+        )
+        await serve_until_stopped(settings, Log("info", "console").emit, _tell)
+
+
+def _tell(gateway: Gateway) -> None:
+    port = gateway.sites[0].port
+    Console().print(
+        Panel(
+            f"[bold]A mailbox with sample messages is ready.[/bold] In another terminal, type:\n\n"
+            f"  curl pop3://{USER}:{PASSWORD}@{HOST}:{port}/        [dim]# the list[/dim]\n"
+            f"  curl pop3://{USER}:{PASSWORD}@{HOST}:{port}/1       [dim]# the first message[/dim]\n\n"
+            f"or set up a mail program, in Thunderbird under Account Settings, Other accounts:\n\n"
+            f"  incoming server   POP3, {HOST}, port {port}\n"
+            f"  security          none, password sent insecurely (it stays on this machine)\n"
+            f"  user, password    {USER}, {PASSWORD}\n\n"
+            f"Ctrl-C ends both servers; the mailbox is forgotten then.",
+            title="pop3-gateway demo",
+            expand=False,
+        )
+    )

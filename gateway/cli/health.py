@@ -1,0 +1,47 @@
+"""pop3-gateway health"""
+
+import poplib
+import ssl
+from pathlib import Path
+
+import click
+
+from gateway.cli.options import settings, with_settings
+from gateway.config import Listener
+from gateway.errors import UpstreamUnreachable
+
+HEALTH_SECONDS = 5.0
+
+
+@click.command()
+@with_settings
+def health(file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None) -> None:
+    """Ask the running gateway: exit status 0 when it answers POP3 on each of its listeners."""
+    for listener in settings(file, upstream, listen, state).listen:
+        ask(listener)
+        click.echo(f"{listener.url}: answers")
+
+
+def ask(listener: Listener) -> None:
+    """Greeting, CAPA, QUIT. Raises UpstreamUnreachable."""
+    host, port = listener.address
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    try:
+        client = _connect(local, port, implicit_tls=listener.implicit_tls)
+        try:
+            client.capa()
+            client.quit()
+        finally:
+            client.close()
+    except (OSError, EOFError, poplib.error_proto) as error:
+        raise UpstreamUnreachable(f"{listener.url} does not answer: {error}") from error
+
+
+def _connect(host: str, port: int, *, implicit_tls: bool) -> poplib.POP3:
+    if not implicit_tls:
+        return poplib.POP3(host, port, timeout=HEALTH_SECONDS)
+    # Whether it lives is the question, not who signed its certificate: no secret is sent.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return poplib.POP3_SSL(host, port, timeout=HEALTH_SECONDS, context=context)

@@ -1,0 +1,205 @@
+"""Settings from a file, the environment and the command line, later ones winning; errors name the place."""
+
+import difflib
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from gateway.config.schema import PREFIX, Where, is_path, model_of, section_at, variables
+from gateway.config.settings import Settings
+from gateway.errors import SettingsError
+
+CONFIG_VARIABLE = PREFIX + "CONFIG"
+# Kubernetes puts these in for a Service of our name.
+_NOT_OURS = re.compile(PREFIX + r"(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_\d+_.*)")
+
+
+@dataclass(slots=True)
+class _Raw:
+    """Values as they were written, and where."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[Where, str] = field(default_factory=dict)
+
+    def set(self, where: tuple[str, ...], value: Any, origin: str) -> None:
+        at = self.values
+        for depth, key in enumerate(where[:-1], 1):
+            inner = at.get(key)
+            if isinstance(inner, str):  # `upstream: imaps://…` in the file, and one more key from elsewhere
+                shorthand = section_at(where[:depth]).shorthand
+                inner = {shorthand: inner}
+            at[key] = inner = inner if isinstance(inner, dict) else {}
+            at = inner
+        last = where[-1]
+        section = model_of(where)
+        if section and section.shorthand and isinstance(value, str) and isinstance(at.get(last), dict):
+            at[last] = at[last] | {section.shorthand: value}
+        else:
+            at[last] = value
+        self.origins[where] = origin
+
+    def origin(self, where: Where) -> str:
+        """The nearest place that is known."""
+        while where:
+            if where in self.origins:
+                return self.origins[where]
+            where = where[:-1]
+        return self.origins.get((), "")
+
+
+def load(file: Path | None, environment: Mapping[str, str], options: Mapping[tuple[str, ...], Any]) -> Settings:
+    """`options` are from the command line, by path. Raises SettingsError with one line for each fault."""
+    raw = _Raw()
+    file = file or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
+    if file is not None:
+        _read_file(file, raw)
+    _read_environment(environment, raw)
+    for where, value in options.items():
+        raw.set(where, value, f"--{where[-1].replace('_', '-')}")
+    try:
+        return Settings.model_validate(raw.values)
+    except ValidationError as error:
+        faults = error.errors()
+        # A list whose only entry is wrong is also reported as too short.
+        said = [fault for fault in faults if fault["type"] != "too_short" or len(faults) == 1]
+        raise SettingsError("\n".join(_explain(fault, raw) for fault in said)) from None
+
+
+# The file
+
+
+def _read_file(file: Path, raw: _Raw) -> None:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{file}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file}: not a text file in UTF-8") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw.origins[()] = str(file)
+        values = None if node is None else _value(node, (), file, raw)
+    except yaml.YAMLError as error:
+        raise SettingsError(_explain_yaml(error, file)) from None
+    if values is None:
+        return
+    if not isinstance(values, dict):
+        raise SettingsError(f"{file}: settings are a mapping, like `upstream: imaps://imap.example.com`")
+    raw.values = values
+
+
+def _value(node: yaml.Node, where: Where, file: Path, raw: _Raw) -> Any:
+    raw.origins[where] = f"{file}:{node.start_mark.line + 1}"
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, where, file, raw)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(inner, (*where, index), file, raw) for index, inner in enumerate(node.value)]
+    value = yaml.SafeLoader("").construct_object(node)
+    if isinstance(value, str) and is_path(where):
+        return str(file.parent / value)  # as in other servers' files: beside the file, wherever one starts us
+    return value
+
+
+def _mapping(node: yaml.MappingNode, where: Where, file: Path, raw: _Raw) -> dict[Hashable, Any]:
+    made: dict[Hashable, Any] = {}
+    for key_node, value_node in node.value:
+        key = yaml.SafeLoader("").construct_object(key_node)
+        at = f"{file}:{key_node.start_mark.line + 1}"
+        if not isinstance(key, str):
+            raise SettingsError(f"{at}: {key!r} is not a setting's name")
+        if key in made:
+            raise SettingsError(f"{at}: {_dotted((*where, key))} is there twice")
+        made[key] = _value(value_node, (*where, key), file, raw)
+        raw.origins[(*where, key)] = at
+    # An empty section (`tls:` and nothing behind it) is as good as none.
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def _explain_yaml(error: yaml.YAMLError, file: Path) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    line = f":{mark.line + 1}" if mark else ""
+    tab = " (YAML is indented with spaces, never with tabs)" if "\\t" in problem else ""
+    return f"{file}{line}: not YAML: {problem}{tab}"
+
+
+# The environment
+
+
+def _read_environment(environment: Mapping[str, str], raw: _Raw) -> None:
+    known = variables()
+    # Shortest first: POP3_GATEWAY_UPSTREAM before POP3_GATEWAY_UPSTREAM_CA_FILE, which refines it.
+    for name in sorted(environment, key=len):
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _NOT_OURS.fullmatch(name):
+            continue
+        if name not in known:
+            raise SettingsError(f"{name}: no such setting{_suggestion(name, [*known, CONFIG_VARIABLE])}")
+        if environment[name]:
+            where = known[name]
+            raw.set(where, _from_text(environment[name], where, name), name)
+
+
+def _from_text(text: str, where: tuple[str, ...], name: str) -> Any:
+    """A list is written with commas or spaces between; anything that begins like a YAML list or mapping is one."""
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"{name}: not YAML: {getattr(error, 'problem', error)}") from None
+    return text.replace(",", " ").split() if where == ("listen",) else text
+
+
+# Errors
+
+
+def _explain(fault: ErrorDetails, raw: _Raw) -> str:
+    where = fault["loc"]
+    origin = raw.origin(where)
+    return f"{origin + ': ' if origin else ''}{_dotted(where)}: {_what(fault)}".replace(": : ", ": ")
+
+
+def _what(fault: ErrorDetails) -> str:
+    where, value = fault["loc"], fault["input"]
+    match fault["type"]:
+        case "extra_forbidden":
+            section = model_of(where[:-1])
+            return f"no such setting{_suggestion(str(where[-1]), list(section.model_fields) if section else [])}"
+        case "missing" if where == ("upstream",):
+            return "which IMAP server? Write for instance upstream: imaps://imap.example.com"
+        case "missing":
+            return "this is needed"
+        case "literal_error" | "enum":
+            expected = fault["ctx"]["expected"]
+            choices = re.findall(r"'([^']*)'", expected)
+            return f"{value!r} is not one of {', '.join(choices)}{_suggestion(str(value), choices)}"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            section = model_of(where)
+            keys = ", ".join(section.model_fields) if section else ""
+            return f"{value!r} stands where a mapping is expected, with the keys {keys}"
+        case _:
+            message = fault["msg"].removeprefix("Value error, ")
+            return (
+                message
+                if repr(value) in message or isinstance(value, dict | list)
+                else f"{message}, not {value!r}"
+            )
+
+
+def _suggestion(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; there is {', '.join(known)}" if 0 < len(known) <= 12 else ""
+
+
+def _dotted(where: Where) -> str:
+    text = ""
+    for key in where:
+        text += f"[{key + 1}]" if isinstance(key, int) else f".{key}"
+    return text.lstrip(".")

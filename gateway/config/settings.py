@@ -1,0 +1,218 @@
+"""The settings, as data: a test fails on one without a description."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from gateway.config import urls
+from gateway.maildrop import OnDelete, OnRetrieve
+from gateway.ports import Endpoint, TlsMode
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(value: Any) -> Any:
+    """`90`, `90s`, `10m`, `1h`."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
+        if not found:
+            raise ValueError(f"{value!r} is not a time; write it like 90s, 10m or 1h")
+        return float(found[1]) * _UNITS[found[2]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * 86400)]
+
+
+class Section(BaseModel):
+    """A mapping in the file. `shorthand` names the key that a plain string there stands for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    shorthand: ClassVar[str] = ""
+
+
+class _Addressed(Section):
+    """A section that a URL stands for; the URL's query holds its other keys."""
+
+    shorthand: ClassVar[str] = "url"
+    ports: ClassVar[dict[str, int]]
+    example: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_url(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"url": value}
+        if isinstance(value, dict) and isinstance(value.get("url"), str):
+            return dict(urls.parse(value["url"], cls.ports, cls.example).options) | value
+        return value
+
+    def place(self) -> urls.Place:
+        return urls.parse(getattr(self, "url"), self.ports, self.example)  # noqa: B009 - subclasses describe it
+
+
+class Listener(_Addressed):
+    ports: ClassVar[dict[str, int]] = {"pop3": 110, "pop3s": 995}
+    example: ClassVar[str] = "pop3://0.0.0.0:110 or pop3s://0.0.0.0:995"
+
+    url: str = Field(description="pop3://address:port (STLS offered) or pop3s://address:port (TLS at once)")
+    allow_plaintext: bool = Field(
+        default=False,
+        description="take passwords without TLS from everywhere; without it only from clients on loopback",
+    )
+
+    @property
+    def implicit_tls(self) -> bool:
+        return self.place().scheme == "pop3s"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        place = self.place()
+        return place.host, place.port
+
+
+class Tls(Section):
+    certificate: Path | None = Field(
+        default=None,
+        description="PEM file with the certificate and its chain; without one a self-signed one is made",
+    )
+    key: Path | None = Field(default=None, description="PEM file with its private key, if not in the same file")
+    min_version: Literal["TLSv1.2", "TLSv1.3"] = Field(
+        default="TLSv1.2", description="the oldest TLS that clients may speak"
+    )
+
+    @model_validator(mode="after")
+    def _key_needs_certificate(self) -> Self:
+        if self.key and not self.certificate:
+            raise ValueError("there is a key without a certificate; set tls.certificate too")
+        return self
+
+
+class UpstreamTimeouts(Section):
+    connect: Seconds = Field(default=10.0, description="until TCP and TLS stand")
+    response: Seconds = Field(default=60.0, description="for the answer to a command, or a message's next block")
+    open: Seconds = Field(
+        default=80.0, description="for a whole login, up to the snapshot; mail programs give up after about 110 s"
+    )
+
+
+class Upstream(_Addressed):
+    ports: ClassVar[dict[str, int]] = {"imaps": 993, "imap": 143}
+    example: ClassVar[str] = "imaps://imap.example.com or imap://imap.example.com (STARTTLS)"
+
+    url: str = Field(
+        description="imaps://host, or imap://host (STARTTLS demanded), or imap://127.0.0.1?tls=none (loopback)"
+    )
+    tls: Literal["required", "none"] = Field(
+        default="required", description="none: in clear, to a loopback address"
+    )
+    allow_plaintext: bool = Field(
+        default=False, description="with tls none: send passwords in clear to a host that is not loopback"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM file of authorities to trust instead of the system's, for a private CA"
+    )
+    timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="how long to wait for it")
+
+    @model_validator(mode="after")
+    def _no_password_in_clear(self) -> Self:
+        place = self.place()
+        if self.tls == "none":
+            if place.scheme == "imaps":
+                raise ValueError("imaps:// and tls none contradict each other; write imap://")
+            if not self.allow_plaintext and not _is_loopback(place.host):
+                raise ValueError(
+                    f"passwords would go to {place.host} in clear; drop tls=none (imap:// uses STARTTLS), "
+                    "or say allow_plaintext: true if the way there is private"
+                )
+        return self
+
+    def endpoint(self) -> Endpoint:
+        place = self.place()
+        mode = TlsMode.IMPLICIT if place.scheme == "imaps" else TlsMode.STARTTLS
+        return Endpoint(place.host, place.port, TlsMode.NONE if self.tls == "none" else mode, self.ca_file)
+
+
+class MaildropSettings(Section):
+    folder: str = Field(default="INBOX", min_length=1, description="the mailbox that clients see")
+    on_delete: OnDelete = Field(
+        default=OnDelete.EXPUNGE,
+        description="what QUIT does with deleted messages: expunge removes them, flag only sets \\Deleted",
+    )
+    on_retrieve: OnRetrieve = Field(
+        default=OnRetrieve.SEEN,
+        description="what QUIT does with messages retrieved and kept: seen sets \\Seen, nothing leaves them",
+    )
+
+
+class Limits(Section):
+    connections: int = Field(default=2000, ge=1, description="clients at once")
+    connections_per_address: int = Field(
+        default=100, ge=1, description="clients at once from one address (IPv6: one /64)"
+    )
+    login_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="failed logins, each slower than the last, then the connection is closed",
+    )
+
+
+class Timeouts(Section):
+    idle: Seconds = Field(
+        default=600.0, description="a logged-in client's silence; RFC 1939 wants no less than 10 minutes"
+    )
+    login: Seconds = Field(default=180.0, description="from the connection to the login")
+    stalled: Seconds = Field(default=120.0, description="for a client to take the next part of an answer")
+    shutdown: Seconds = Field(default=30.0, description="for sessions in transfer to finish after SIGTERM")
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least to be logged"
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="console for people, json for machines; auto: console on a terminal"
+    )
+
+
+class Settings(Section):
+    listen: tuple[Listener, ...] = Field(
+        default=(Listener(url="pop3://127.0.0.1:1110"),),
+        min_length=1,
+        description="where POP3 clients connect: one or many; a URL, or a mapping with url: and options",
+    )
+    tls: Tls = Field(default_factory=Tls, description="TLS towards clients")
+    upstream: Upstream = Field(description="the IMAP server behind; a URL, or a mapping with url: and options")
+    maildrop: MaildropSettings = Field(default_factory=MaildropSettings, description="what clients see and cause")
+    limits: Limits = Field(default_factory=Limits, description="what strangers may use up")
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="how long clients may take")
+    log: Log = Field(default_factory=Log, description="one line an event, on standard error")
+    state: Path | None = Field(
+        default=None,
+        description="folder for what must survive; default /var/lib/pop3-gateway, or the user's own state folder",
+    )
+
+    @field_validator("listen", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str | dict) else value
+
+    @field_validator("listen")
+    @classmethod
+    def _each_once(cls, value: tuple[Listener, ...]) -> tuple[Listener, ...]:
+        seen = [listener.address for listener in value]
+        for address in seen:
+            if seen.count(address) > 1:
+                raise ValueError(f"{address[0]}:{address[1]} is listed twice")
+        return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

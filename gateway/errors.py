@@ -1,0 +1,103 @@
+"""One tree of errors: what the POP3 client may read, and what the log says.
+
+A class fixes the two things a client can act on: the response code (RFC 2449 section 8, RFC 3206) and a
+line of text. `detail`, the exception's own message, is for the log; it may name hosts and quote servers,
+but never holds a secret. Foreign exceptions are turned into these at the boundary of the room that met them.
+"""
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """The root. `code` is the response code without brackets, `text` the line that the client reads."""
+
+    code: ClassVar[str] = ""
+    text: ClassVar[str] = "the command failed"
+
+    def __init__(self, detail: str = "", *, text: str = "") -> None:
+        super().__init__(detail or text or self.text)
+        self.reply = text or self.text
+
+
+class Refused(GatewayError):
+    """The command is legal and well formed, but not possible: no such message, already deleted, read-only."""
+
+
+class MessageGone(Refused):
+    """Another client removed the message after the snapshot was taken."""
+
+    text = "this message was removed by another program after this session began"
+
+
+class BadCredentials(GatewayError):
+    """RFC 3206 section 6: the client's name and password are the problem, nothing else."""
+
+    code = "AUTH"
+    text = "the name or the password is wrong"
+
+
+class MaildropInUse(GatewayError):
+    """RFC 2449 section 8.1.1: another session has the maildrop."""
+
+    code = "IN-USE"
+    text = "another session is using this maildrop; try again when it has ended"
+
+
+class LoggedInTooRecently(GatewayError):
+    """RFC 2449 section 8.1.2: the operator's minimum time between two logins has not passed."""
+
+    code = "LOGIN-DELAY"
+    text = "the last login was too short a time ago; try again later"
+
+
+class UpstreamError(GatewayError):
+    """Something is wrong on the way to the mailbox. RFC 3206 section 4: SYS/TEMP is worth another try."""
+
+    code = "SYS/TEMP"
+    text = "the mail server gave an unexpected answer; try again later"
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection, a lost one, or silence for longer than the time allowed."""
+
+    text = "the mail server cannot be reached now; try again later"
+
+
+class UpstreamSilent(UpstreamUnreachable):
+    """It did not answer in time: asking again at once would only double the wait."""
+
+    text = "the mail server does not answer now; try again later"
+
+
+class UpstreamRefused(UpstreamError):
+    """The server answered NO or BAD for now: [UNAVAILABLE], [LIMIT], [SERVERBUG], [THROTTLED] …"""
+
+    text = "the mail server refuses the request now; try again later"
+
+
+class UpstreamUnusable(UpstreamError):
+    """It will not mend itself: an untrusted certificate, a missing folder, no way to log in."""
+
+    code = "SYS/PERM"
+    text = "the mail server cannot be used as the gateway is set up; ask its operator"
+
+
+class Overloaded(GatewayError):
+    """A limit of the gateway itself is reached."""
+
+    code = "SYS/TEMP"
+    text = "too many connections; try again later"
+
+
+class SettingsError(GatewayError):
+    """The settings cannot be used: `str()` says where, what is wrong, and what would be right."""
+
+    code = "SYS/PERM"
+    text = "the gateway is not set up correctly"
+
+
+class StateError(GatewayError):
+    """The state folder cannot be used: not writable, not there, full."""
+
+    code = "SYS/TEMP"
+    text = "the gateway cannot use its state folder; try again later"

@@ -1,0 +1,101 @@
+"""The body stream: one FETCH, read block by block, that can stop in mid-literal."""
+
+from collections.abc import Iterator
+
+from gateway.errors import MessageGone, UpstreamError
+from gateway.imap.responses import Done, Fetch, Literal, Responses, Value
+from gateway.imap.transport import BLOCK_OCTETS, Transport
+
+_TAG = b"GWB"
+
+
+class BodyReader:
+    """Reads one message, or its first `octets`. Blocking: every call belongs into a worker thread.
+
+    `listed` is the size that the snapshot has. RETR succeeds only if a body came, and for this UID: asked for a
+    message that was expunged, real servers answer NIL, nothing, flags only, an empty literal, or another message.
+    """
+
+    def __init__(self, transport: Transport, uid: int, listed: int, octets: int | None = None) -> None:
+        self.finished = False
+        self.left = 0  # octets of the literal that are still in the stream
+        self._transport = transport
+        self._responses = Responses(transport, _TAG)
+        self._items: Iterator[tuple[str, Value]] = iter(())
+        self._uid = uid
+        self._listed = listed
+        self._confirmed = False  # the response that bears the body named our UID
+        part = b"" if octets is None else b"<0.%d>" % octets
+        # PEEK: what a client has seen is said at QUIT, not by a transfer that may break off.
+        transport.send(_TAG + b" UID FETCH %d (UID BODY.PEEK[]%s)\r\n" % (uid, part))
+
+    def open(self) -> bytes:
+        """Read on to the body and return its first block. Raises MessageGone when none comes."""
+        while True:
+            response = self._responses.next()
+            if isinstance(response, Done):
+                self.finished = True
+                raise MessageGone(f"the server has no body for UID {self._uid}")
+            if isinstance(response, Fetch):
+                first = self._body_in(response)
+                if first is not None:
+                    return first
+
+    def read(self) -> bytes:
+        """The next block, at most 256 KiB. After the last one, `finished` says that the server called it whole."""
+        block = self._transport.read_some(min(self.left, BLOCK_OCTETS))
+        self.left -= len(block)
+        if not self.left:
+            self._finish()
+        return block
+
+    def discard(self) -> None:
+        """Take the rest off the stream."""
+        while not self.finished:
+            self.read()
+
+    def _body_in(self, fetch: Fetch) -> bytes | None:
+        """The first block of our body, or None where this response has none."""
+        self._confirmed = False
+        self._items = self._responses.items(fetch)
+        for name, value in self._items:
+            if name == "UID":
+                self._confirmed = value == b"%d" % self._uid
+                if not self._confirmed:
+                    break
+            elif name.startswith("BODY[") and value is not None:
+                if (first := self._first_block(value)) is not None:
+                    return first
+            elif isinstance(value, Literal):
+                self._responses.skip(value.octets)
+        for _, value in self._items:
+            if isinstance(value, Literal):
+                self._responses.skip(value.octets)
+        return None
+
+    def _first_block(self, value: bytes | Literal) -> bytes | None:
+        if isinstance(value, bytes):  # a quoted string: short
+            if not value and self._listed:
+                return None
+            self._finish()
+            return value
+        if not value.octets:
+            if self._listed:
+                return None  # an empty literal stands for a message that is no more
+            self._finish()
+            return b""
+        self.left = value.octets
+        return self.read()
+
+    def _finish(self) -> None:
+        """The rest of the response, and of the answer. Raises when it was not our message, or not whole."""
+        for name, value in self._items:
+            if name == "UID":
+                self._confirmed = value == b"%d" % self._uid
+            if isinstance(value, Literal):
+                self._responses.skip(value.octets)
+        if not self._confirmed:
+            raise UpstreamError(f"the server sent another message than UID {self._uid}")
+        while not isinstance(self._responses.next(), Done):
+            pass
+        self.finished = True

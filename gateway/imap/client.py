@@ -1,0 +1,156 @@
+"""IMAPClient over our transport: the one file that knows IMAPClient's and imaplib's insides.
+
+What it changes: the socket (see transport.py); the capabilities that a greeting or a login already told are not
+asked for again; arguments may be literals; PREAUTH is refused; nothing is logged.
+"""
+
+import imaplib
+from collections.abc import Sequence
+from typing import Any
+
+from imapclient import IMAPClient
+from imapclient.imapclient import SocketTimeout
+
+from gateway.errors import UpstreamUnreachable, UpstreamUnusable
+from gateway.imap.faults import plain, refusal
+from gateway.imap.transport import LINE_LIMIT, Transport
+from gateway.ports import Endpoint, TlsMode
+
+_LITERAL_MINUS_OCTETS = 4096  # the most that LITERAL- lets go out uninvited: RFC 7888 section 5
+
+
+class Literal(bytes):
+    """An argument that is sent as an IMAP literal (RFC 3501 section 4.3)."""
+
+
+class Response(bytes):
+    """What AUTHENTICATE sends once the server has asked for it (RFC 3501 section 6.2.2)."""
+
+
+class _Imap4(imaplib.IMAP4):
+    """imaplib with our transport in the place of its socket and file."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        super().__init__()
+
+    def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002 - imaplib's own
+        self.host, self.port = host, port
+        self.sock = self._transport.socket
+
+    def read(self, size: int) -> bytes:
+        return self._transport.read(size)
+
+    def readline(self) -> bytes:
+        return self._transport.readline(LINE_LIMIT)
+
+    def send(self, data: Any) -> None:
+        self._transport.send(data)
+
+    def shutdown(self) -> None:
+        self._transport.close()
+
+    def _connect(self) -> None:
+        super()._connect()  # type: ignore[misc]
+        if self.state == "AUTH":
+            # Somebody else's mailbox, for any password at all.
+            raise UpstreamUnusable("the server greets with PREAUTH, so it does not check passwords")
+
+    def _get_capabilities(self) -> None:
+        told: list[Any] | None = self.untagged_responses.pop("CAPABILITY", None)
+        if told is None:
+            super()._get_capabilities()  # type: ignore[misc]
+        else:
+            self.capabilities = tuple(str(told[-1], "ascii", "replace").upper().split())
+
+
+class Client(IMAPClient):  # type: ignore[misc]
+    """A connection up to the login. Raises what imaplib and IMAPClient raise: callers wrap it in translated()."""
+
+    def __init__(self, transport: Transport, endpoint: Endpoint) -> None:
+        self.transport = transport
+        implicit = endpoint.tls is TlsMode.IMPLICIT
+        super().__init__(endpoint.host, endpoint.port, ssl=implicit, timeout=SocketTimeout(None, None))
+        self._imap.debug = 0  # IMAPClient sets 5, and formats every line for a log that nobody reads
+
+    def _create_IMAP4(self) -> _Imap4:  # noqa: N802 - IMAPClient's name
+        return _Imap4(self.transport)
+
+    def upgrade(self, context: Any) -> None:
+        """STARTTLS, and the capabilities anew (RFC 3501 section 6.2.1)."""
+        if "STARTTLS" not in self.offered():
+            raise UpstreamUnusable("the server does not offer STARTTLS; a password is not sent in clear")
+        typ, data = self._imap._simple_command("STARTTLS")
+        if typ != "OK":
+            raise refusal(str(data), f"STARTTLS was refused: {plain(str(data))}", default=UpstreamUnusable)
+        self.transport.start_tls(context, self.host)
+        self._imap.sock = self.transport.socket
+        self._imap.untagged_responses.clear()
+        self._starttls_done = True
+        self._imap._get_capabilities()
+
+    def offered(self) -> frozenset[str]:
+        """Capabilities before the login."""
+        return frozenset(self._imap.capabilities)
+
+    def announced(self) -> frozenset[str]:
+        """Capabilities after the login: told with it, or asked for now and remembered."""
+        return frozenset(name.decode("ascii", "replace") for name in self.capabilities())
+
+    def log_in_with(self, command: str, *arguments: bytes) -> tuple[str, str]:
+        """Send a login command; returns the tagged status and text. The state is AUTH after OK."""
+        self._imap.untagged_responses.clear()
+        typ, data = self._exchange(command, arguments)
+        text = b" ".join(part for part in data if isinstance(part, bytes)).decode("utf-8", "replace")
+        if typ == "OK":
+            self._imap.state = "AUTH"
+            self._cached_capabilities = None
+            if "CAPABILITY" in self._imap.untagged_responses:
+                self.capabilities()  # remembers them: SELECT will throw the response away
+        return typ, text
+
+    def _exchange(self, command: str, arguments: Sequence[bytes]) -> tuple[str, list[Any]]:
+        """imaplib sends one literal at most, and never without an invitation; LOGIN may need two (RFC 7888)."""
+        imap = self._imap
+        tag = imap._new_tag()
+        out = bytearray(tag + b" " + command.encode("ascii"))
+        for argument in arguments:
+            if isinstance(argument, Literal):
+                uninvited = self._goes_uninvited(argument)
+                out += b" {%d%s}\r\n" % (len(argument), b"+" if uninvited else b"")
+            elif isinstance(argument, Response):
+                uninvited = False
+                out += b"\r\n"
+            else:
+                out += b" " + argument
+                continue
+            if not uninvited:
+                imap.send(bytes(out))
+                out.clear()
+                if self._answer(tag):
+                    return self._completion(tag)
+            out += argument
+        imap.send(bytes(out) + b"\r\n")
+        while not self._answer(tag):
+            imap.send(b"\r\n")  # a challenge where none is due: XOAUTH2 explains a failure so
+        return self._completion(tag)
+
+    def _goes_uninvited(self, literal: Literal) -> bool:
+        offered = self.offered()
+        return "LITERAL+" in offered or ("LITERAL-" in offered and len(literal) <= _LITERAL_MINUS_OCTETS)
+
+    def _answer(self, tag: bytes) -> bool:
+        """Read on: True when the command is completed, False when the server asks for more."""
+        while not self._imap.tagged_commands[tag]:
+            try:
+                if self._imap._get_response() is None:
+                    return False
+            except imaplib.IMAP4.abort:
+                if bye := self._imap.untagged_responses.get("BYE"):
+                    raise UpstreamUnreachable(f"the server said BYE: {plain(str(bye[-1]))}") from None
+                raise
+        return True
+
+    def _completion(self, tag: bytes) -> tuple[str, list[Any]]:
+        typ, data = self._imap.tagged_commands.pop(tag)
+        return typ, data

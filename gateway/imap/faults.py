@@ -1,0 +1,110 @@
+"""Everything that can go wrong on the way to an IMAP server, translated once into the gateway's errors."""
+
+import contextlib
+import imaplib
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+from imapclient.exceptions import IMAPClientAbortError, IMAPClientError
+
+from gateway.errors import (
+    BadCredentials,
+    GatewayError,
+    MaildropInUse,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamSilent,
+    UpstreamUnreachable,
+    UpstreamUnusable,
+)
+
+# RFC 5530 section 3, and what providers say in the same place.
+_RESPONSE_CODES: dict[str, type[GatewayError]] = {
+    "UNAVAILABLE": UpstreamRefused,
+    "SERVERBUG": UpstreamRefused,
+    "LIMIT": UpstreamRefused,
+    "OVERQUOTA": UpstreamRefused,
+    "THROTTLED": UpstreamRefused,  # Gmail
+    "INUSE": MaildropInUse,
+    "AUTHENTICATIONFAILED": BadCredentials,
+    "AUTHORIZATIONFAILED": BadCredentials,
+    "EXPIRED": BadCredentials,
+    "WEBALERT": BadCredentials,  # Gmail: the account's owner must sign in with a browser first
+    "PRIVACYREQUIRED": UpstreamUnusable,
+    "CONTACTADMIN": UpstreamUnusable,
+    "NOPERM": UpstreamUnusable,
+    "NONEXISTENT": UpstreamUnusable,
+    "TRYCREATE": UpstreamUnusable,
+    "CANNOT": UpstreamUnusable,
+}
+
+# Where a provider has no code for it, its words tell a full house from a wrong password.
+_WORDS: tuple[tuple[re.Pattern[str], type[GatewayError]], ...] = (
+    (re.compile(r"too many (simultaneous )?connections", re.IGNORECASE), UpstreamRefused),  # Gmail, Courier
+    (re.compile(r"maximum number of connections", re.IGNORECASE), UpstreamRefused),  # Dovecot
+    (re.compile(r"temporar(y|ily)|try again later|server (is )?busy", re.IGNORECASE), UpstreamRefused),
+    (re.compile(r"authenticated but not connected", re.IGNORECASE), UpstreamRefused),  # Exchange
+)
+
+# The most specific first: what a foreign exception means, and how the log says it.
+_EXCEPTIONS: tuple[tuple[type[BaseException], type[UpstreamError], str], ...] = (
+    (ssl.SSLCertVerificationError, UpstreamUnusable, "the server's certificate is not trusted"),
+    (TimeoutError, UpstreamSilent, "no answer in time"),
+    (ssl.SSLError, UpstreamUnreachable, "TLS failed"),
+    (socket.gaierror, UpstreamUnreachable, "the host name cannot be resolved"),
+    (ConnectionRefusedError, UpstreamUnreachable, "the connection was refused"),
+    (OSError, UpstreamUnreachable, "the connection failed"),
+    (IMAPClientAbortError, UpstreamUnreachable, "the connection ended"),
+    (imaplib.IMAP4.abort, UpstreamUnreachable, "the connection ended"),
+    (IMAPClientError, UpstreamRefused, "the server refused"),
+    (imaplib.IMAP4.error, UpstreamRefused, "the server refused"),
+    # imaplib and IMAPClient parse with split() and int(): an answer outside the grammar ends in one of these.
+    (ValueError, UpstreamError, "the answer makes no sense"),
+    (LookupError, UpstreamError, "the answer makes no sense"),
+    (ArithmeticError, UpstreamError, "a number is out of range"),
+    (TypeError, UpstreamError, "the answer makes no sense"),
+    (AttributeError, UpstreamError, "the answer makes no sense"),
+)
+
+_CODE = re.compile(r"\[([A-Z0-9-]+)[^\]]*\]", re.IGNORECASE)
+_TEXT_OCTETS = 200  # of a server's own words that are passed on
+
+
+@contextlib.contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Within, foreign exceptions become GatewayErrors whose detail begins with what was being done."""
+    try:
+        yield
+    except GatewayError:
+        raise
+    except Exception as error:
+        for kind, becomes, words in _EXCEPTIONS:
+            if isinstance(error, kind):
+                raise _as(becomes, f"{doing}: {words}: {plain(str(error))}", error) from error
+        raise
+
+
+def _as(kind: type[UpstreamError], detail: str, error: Exception) -> GatewayError:
+    """A NO that came as an exception is sorted by its response code, as one that did not."""
+    if kind is UpstreamRefused:
+        return refusal(str(error), detail, default=UpstreamRefused)
+    return kind(detail)
+
+
+def refusal(answer: str, detail: str, *, default: type[GatewayError]) -> GatewayError:
+    """The error for a NO or BAD whose text is `answer`."""
+    code = _CODE.search(answer)
+    if code and (kind := _RESPONSE_CODES.get(code[1].upper())):
+        return kind(detail)
+    for words, kind in _WORDS:
+        if words.search(answer):
+            return kind(detail)
+    return default(detail)
+
+
+def plain(text: str) -> str:
+    """A server's words, safe for a log line: printable and not long."""
+    words = "".join(character if character.isprintable() else " " for character in text)
+    return words if len(words) <= _TEXT_OCTETS else words[:_TEXT_OCTETS] + " …"

@@ -1,0 +1,61 @@
+"""A logged-in connection to an IMAP server. Blocking: lives in worker threads."""
+
+import contextlib
+from dataclasses import dataclass
+
+from gateway.imap import tls
+from gateway.imap.client import Client
+from gateway.imap.faults import translated
+from gateway.imap.login import log_in
+from gateway.imap.transport import Transport
+from gateway.ports import Account, Endpoint, TlsMode
+
+FAREWELL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds."""
+
+    connect: float = 10.0  # to a TCP and TLS connection
+    response: float = 60.0  # for the answer to a command, or the next block of a message
+    open: float = 80.0  # from the connection to the snapshot: Thunderbird gives up after about 110 s
+
+
+def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
+    """A connection, protected as the endpoint demands, not logged in. Raises UpstreamError."""
+    context = tls.context(endpoint.ca_file)
+    with translated(f"connecting to {endpoint}"):
+        transport = Transport.connect(endpoint, context, timeouts.connect)
+        try:
+            transport.end_by(timeouts.open)
+            transport.allow(timeouts.response)
+            client = Client(transport, endpoint)
+            if endpoint.tls is TlsMode.STARTTLS:
+                client.upgrade(context)
+        except BaseException:
+            transport.close()
+            raise
+        return client
+
+
+def connect_and_log_in(account: Account, timeouts: Timeouts) -> Client:
+    """Raises BadCredentials or UpstreamError."""
+    client = connect(account.endpoint, timeouts)
+    try:
+        client.transport.allow(timeouts.response)
+        with translated(f"logging in to {account.endpoint}"):
+            log_in(client, account.credentials)
+    except BaseException:
+        client.transport.close()
+        raise
+    return client
+
+
+def say_goodbye(client: Client) -> None:
+    """LOGOUT and close: never CLOSE, which expunges. Does not raise."""
+    with contextlib.suppress(Exception):
+        client.transport.allow(FAREWELL_SECONDS)
+        client.logout()
+    with contextlib.suppress(Exception):
+        client.transport.close()

@@ -1,0 +1,124 @@
+"""SELECT and the listing of UIDs and sizes: how a snapshot is taken."""
+
+import re
+from array import array
+from dataclasses import dataclass
+from operator import lt
+
+from imapclient.exceptions import IMAPClientReadOnlyError
+
+from gateway.errors import UpstreamError, UpstreamUnusable
+from gateway.imap.client import Client
+from gateway.imap.faults import translated
+from gateway.imap.responses import Done, Fetch, Literal, Responses
+from gateway.imap.transport import Transport
+from gateway.maildrop import Snapshot
+
+_ROW = re.compile(rb"\* \d+ FETCH \(UID ([1-9]\d{0,9}) RFC822\.SIZE (\d{1,19})\)\r\n")
+_ROWS = re.compile(rb"(?:\* \d+ FETCH \(UID [1-9]\d{0,9} RFC822\.SIZE \d{1,19}\)\r\n)+")
+_TAG = b"GWL"
+_MOST = 0xFFFFFFFF  # UIDs and UIDVALIDITY are 32-bit, and not zero: RFC 3501 section 2.3.1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What SELECT told."""
+
+    uidvalidity: int
+    exists: int
+    read_only: bool
+
+
+def select(client: Client, folder: str, seconds: float) -> Selected:
+    """SELECT, or EXAMINE where the server lets us only read. Raises UpstreamError."""
+    client.transport.allow(seconds)
+    with translated(f"opening {folder}"):
+        try:
+            told = client.select_folder(folder)
+        except IMAPClientReadOnlyError:
+            told = client.select_folder(folder, readonly=True)
+        uidvalidity = told.get(b"UIDVALIDITY")
+        if not uidvalidity or not 0 < uidvalidity <= _MOST:
+            raise UpstreamUnusable(f"{folder} has no usable UIDVALIDITY, so no unique-id would last")
+        permanent = told.get(b"PERMANENTFLAGS")
+        undeletable = permanent is not None and b"\\deleted" not in {flag.lower() for flag in permanent}
+        return Selected(uidvalidity, int(told[b"EXISTS"]), b"READ-ONLY" in told or undeletable)
+
+
+def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
+    """The selected mailbox, whole: a listing with fewer rows than messages is asked for again, then refused.
+
+    A short listing shown to a client as its maildrop would make it forget, or fetch again, what is missing.
+    """
+    for _ in range(2):
+        selected = select(client, folder, seconds)
+        listing = _list(client.transport, selected.exists, seconds)
+        snapshot = listing.snapshot(selected)
+        if len(snapshot) >= selected.exists - listing.expunged:
+            return snapshot
+    raise UpstreamError(f"the server lists {len(snapshot)} of {selected.exists} messages in {folder}")
+
+
+def _list(transport: Transport, exists: int, seconds: float) -> "_Listing":
+    listing = _Listing(transport)
+    if exists:  # `1:*` on an empty mailbox is an error to some servers
+        transport.allow(seconds)
+        with translated("listing the mailbox"):
+            transport.send(_TAG + b" UID FETCH 1:* (UID RFC822.SIZE)\r\n")
+            while listing.read_block():
+                pass
+    return listing
+
+
+class _Listing:
+    """UIDs and sizes in the order they came, and how many messages were expunged meanwhile."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.expunged = 0
+        self._uids = array("I")
+        self._sizes = array("Q")
+        self._transport = transport
+        self._responses = Responses(transport, _TAG)
+
+    def snapshot(self, selected: Selected) -> Snapshot:
+        uids, sizes = self._uids, self._sizes
+        if all(map(lt, uids, uids[1:])):  # as every sane server sends them
+            return Snapshot(selected.uidvalidity, uids, sizes, selected.read_only)
+        return Snapshot.of(selected.uidvalidity, zip(uids, sizes, strict=True), read_only=selected.read_only)
+
+    def read_block(self) -> bool:
+        """Take what whole lines have come; False after the tagged OK."""
+        block = self._transport.read_lines()
+        plain_rows = _ROWS.match(block)
+        end = plain_rows.end() if plain_rows else 0
+        if end:
+            uids, sizes = zip(*_ROW.findall(block, 0, end), strict=True)
+            self._uids.extend(map(int, uids))
+            self._sizes.extend(map(int, sizes))
+        if end == len(block) and block:
+            return True
+        self._transport.unread(block[end:])
+        return self._read_response()
+
+    def _read_response(self) -> bool:
+        """Something other than a plain row: the tagged line, unsolicited data, a row of another shape."""
+        response = self._responses.next()
+        if isinstance(response, Done):
+            return False
+        if isinstance(response, Fetch):
+            self._add(response)
+        elif response.name == "EXPUNGE":
+            self.expunged += 1
+        return True
+
+    def _add(self, fetch: Fetch) -> None:
+        """A row counts only with both its items: unsolicited FETCHes have flags, and perhaps a UID."""
+        told: dict[str, int] = {}
+        for name, value in self._responses.items(fetch):
+            if isinstance(value, Literal):
+                self._responses.skip(value.octets)
+            elif name in ("UID", "RFC822.SIZE") and value is not None:
+                told[name] = int(value)
+        if len(told) == 2 and told["UID"]:
+            self._uids.append(told["UID"])
+            self._sizes.append(told["RFC822.SIZE"])

@@ -1,0 +1,45 @@
+"""Logging in with a name and a password, by the safest way that the server offers, in one flight where it can."""
+
+import base64
+import re
+
+from gateway.errors import BadCredentials, GatewayError, UpstreamRefused, UpstreamUnusable
+from gateway.imap.client import Client, Literal, Response
+from gateway.imap.faults import plain, refusal
+from gateway.sasl import Credentials
+
+# What can stand between quotes as it is. Several servers get quoted escapes wrong, so all else is a literal.
+_QUOTABLE = re.compile(r"[ !#-\[\]-~]*")
+
+
+def log_in(client: Client, credentials: Credentials) -> None:
+    """Raises BadCredentials when the server says that the password is wrong, and only then."""
+    status, answer = _send(client, credentials)
+    if status != "OK":
+        raise _refused(status, answer, credentials)
+
+
+def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
+    """LOGIN where quotes do, AUTHENTICATE PLAIN where they do not or LOGIN is off, LOGIN with literals else."""
+    offered = client.offered()
+    name, password = credentials.user, credentials.secret.reveal()
+    plain_offered = "AUTH=PLAIN" in offered
+    login_offered = "LOGINDISABLED" not in offered  # RFC 3501 section 6.2.3
+    if login_offered and _QUOTABLE.fullmatch(name) and _QUOTABLE.fullmatch(password):
+        return client.log_in_with("LOGIN", f'"{name}"'.encode("ascii"), f'"{password}"'.encode("ascii"))
+    if plain_offered:
+        response = base64.b64encode(f"\0{name}\0{password}".encode())
+        if "SASL-IR" in offered:
+            return client.log_in_with("AUTHENTICATE PLAIN", response)
+        return client.log_in_with("AUTHENTICATE PLAIN", Response(response))
+    if login_offered:
+        return client.log_in_with("LOGIN", Literal(name.encode()), Literal(password.encode()))
+    ways = " ".join(sorted(name for name in offered if name.startswith("AUTH="))) or "no way at all"
+    raise UpstreamUnusable(f"the server takes no password; to log in it offers {ways}")
+
+
+def _refused(status: str, answer: str, credentials: Credentials) -> GatewayError:
+    words = plain(answer.replace(credentials.secret.reveal(), "…"))
+    if status != "NO":  # BAD: the command was not understood, which says nothing about the password
+        return UpstreamRefused(f"the login was not understood: {words}")
+    return refusal(answer, f"the login was refused: {words}", default=BadCredentials)

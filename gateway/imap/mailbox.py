@@ -1,0 +1,187 @@
+"""The maildrop's other end: an open IMAP mailbox, with its connection replaced when it drops."""
+
+import asyncio
+import math
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from gateway.errors import UpstreamError, UpstreamRefused, UpstreamSilent, UpstreamUnreachable
+from gateway.imap import commit
+from gateway.imap.bodies import BodyReader
+from gateway.imap.client import Client
+from gateway.imap.faults import translated
+from gateway.imap.link import Timeouts, connect_and_log_in, say_goodbye
+from gateway.imap.listing import select, take_snapshot
+from gateway.imap.threads import Threads
+from gateway.maildrop import CommitPlan, Snapshot
+from gateway.ports import Account
+from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
+
+# The rest of a body that nobody wants: up to so many octets it is read and the connection kept.
+DISCARD_OCTETS = 1_048_576
+
+_T = TypeVar("_T")
+
+
+class UpstreamMailboxes:
+    """Opens mailboxes; implements ports.Mailboxes."""
+
+    def __init__(self, threads: Threads, timeouts: Timeouts, emit: Callable[[Event], None]) -> None:
+        self._threads = threads
+        self._timeouts = timeouts
+        self._emit = emit
+
+    async def open(self, account: Account, admit: Callable[[], None]) -> "UpstreamMailbox":
+        """One crossing into a thread, whatever it takes: connect, log in, admit, SELECT, list."""
+        client, snapshot = await self._threads.run(self._open, account, admit)
+        return UpstreamMailbox(account, client, snapshot, self._threads, self._timeouts, self._emit)
+
+    def _open(self, account: Account, admit: Callable[[], None]) -> tuple[Client, Snapshot]:
+        client = connect_and_log_in(account, self._timeouts)
+        try:
+            admit()
+            snapshot = take_snapshot(client, account.folder, self._timeouts.open)
+            client.transport.end_by(math.inf)
+            return client, snapshot
+        except BaseException:
+            self._threads.start(say_goodbye, client)
+            raise
+
+
+class UpstreamMailbox:
+    """Implements ports.Mailbox. One operation at a time, as POP3 has it."""
+
+    def __init__(
+        self,
+        account: Account,
+        client: Client,
+        snapshot: Snapshot,
+        threads: Threads,
+        timeouts: Timeouts,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.snapshot = snapshot
+        self._account = account
+        self._client: Client | None = client
+        self._threads = threads
+        self._timeouts = timeouts
+        self._emit = emit
+
+    async def open_body(self, uid: int, octets: int | None = None) -> "UpstreamBody":
+        listed = self.snapshot.sizes[bisect_left(self.snapshot.uids, uid)]
+
+        def begin(client: Client) -> UpstreamBody:
+            client.transport.allow(self._timeouts.response)
+            with translated(f"fetching UID {uid}"):
+                reader = BodyReader(client.transport, uid, listed, octets)
+                return UpstreamBody(self, client, reader, reader.open())
+
+        return await self._with_client(begin)
+
+    async def commit(self, plan: CommitPlan) -> None:
+        def delete(client: Client) -> None:
+            commit.delete(client, plan, self._account.policy, self._timeouts.response)
+
+        def mark(client: Client) -> None:
+            commit.mark_retrieved(client, plan, self._account.policy, self._timeouts.response)
+
+        await self._with_client(delete)
+        try:
+            await self._with_client(mark)
+        except UpstreamError as error:  # nobody loses mail by it: no reason to tell the client that QUIT failed
+            self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
+
+    async def close(self) -> None:
+        """Nobody waits for the farewell."""
+        client, self._client = self._client, None
+        if client is not None:
+            self._threads.start(say_goodbye, client)
+
+    async def read_block(self, client: Client, reader: BodyReader) -> bytes:
+        """The next block of a body that open_body began."""
+
+        def read() -> bytes:
+            client.transport.allow(self._timeouts.response)
+            with translated("fetching a message"):
+                return reader.read()
+
+        return await self._guarded(client, read)
+
+    async def abandon(self, client: Client, reader: BodyReader) -> None:
+        """Take no more of a body: read the rest where it is short, else give the connection up."""
+        if reader.finished or client is not self._client:
+            return
+        if reader.left > DISCARD_OCTETS:
+            self._drop(client)
+            return
+
+        def discard() -> None:
+            client.transport.allow(self._timeouts.response)
+            with translated("fetching a message"):
+                reader.discard()
+
+        try:
+            await self._guarded(client, discard)
+        except UpstreamError:
+            self._drop(client)
+
+    async def _with_client(self, work: Callable[[Client], _T]) -> _T:
+        """Do it; where the connection turns out to be lost, once more on a new one."""
+        if self._client is not None:
+            client = self._client
+            try:
+                return await self._guarded(client, lambda: work(client))
+            except UpstreamSilent:
+                raise
+            except UpstreamUnreachable as error:
+                self._emit(UpstreamReconnected(self._account.credentials.user, str(error)))
+        client = self._client = await self._threads.run(self._reconnect)
+        return await self._guarded(client, lambda: work(client))
+
+    async def _guarded(self, client: Client, work: Callable[[], _T]) -> _T:
+        """Whatever leaves the connection in doubt ends it: a fault within an answer, a task that is cancelled."""
+        try:
+            return await self._threads.run(work)
+        except UpstreamRefused:
+            raise  # a tagged NO: the connection is as good as before
+        except (UpstreamError, asyncio.CancelledError):
+            self._drop(client)
+            raise
+
+    def _reconnect(self) -> Client:
+        client = connect_and_log_in(self._account, self._timeouts)
+        try:
+            selected = select(client, self._account.folder, self._timeouts.open)
+            if selected.uidvalidity != self.snapshot.uidvalidity:
+                raise UpstreamError("UIDVALIDITY changed during the session")
+            client.transport.end_by(math.inf)
+        except BaseException:
+            client.transport.close()
+            raise
+        return client
+
+    def _drop(self, client: Client) -> None:
+        client.transport.abort()
+        self._threads.start(client.transport.close)
+        if self._client is client:
+            self._client = None
+
+
+class UpstreamBody:
+    """Implements ports.Body."""
+
+    def __init__(self, mailbox: UpstreamMailbox, client: Client, reader: BodyReader, first: bytes) -> None:
+        self._mailbox = mailbox
+        self._client = client
+        self._reader = reader
+        self._first = first
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._first
+        self._first = b""
+        while not self._reader.finished:
+            yield await self._mailbox.read_block(self._client, self._reader)
+
+    async def aclose(self) -> None:
+        await self._mailbox.abandon(self._client, self._reader)

@@ -1,0 +1,59 @@
+"""What an upstream can do, for `check`: looked at without changing anything."""
+
+import ssl
+from dataclasses import dataclass
+
+from gateway.imap.client import Client
+from gateway.imap.faults import plain, translated
+from gateway.imap.link import Timeouts, connect, connect_and_log_in, say_goodbye
+from gateway.imap.listing import take_snapshot
+from gateway.imap.transport import Transport
+from gateway.maildrop import Snapshot
+from gateway.ports import Account, Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Before a login."""
+
+    text: str
+    protection: str  # "TLSv1.3, TLS_AES_256_GCM_SHA384", or "in clear"
+    capabilities: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """After one."""
+
+    capabilities: frozenset[str]
+    snapshot: Snapshot
+
+
+def greet(endpoint: Endpoint, timeouts: Timeouts) -> Greeting:
+    """Connect as a login would, and leave. Raises UpstreamError."""
+    client = connect(endpoint, timeouts)
+    try:
+        greeting = plain(str(client.welcome or b"", "utf-8", "replace").removeprefix("* "))
+        return Greeting(greeting, _protection(client.transport), client.offered())
+    finally:
+        say_goodbye(client)
+
+
+def look(account: Account, timeouts: Timeouts) -> Mailbox:
+    """Log in and take a snapshot. Raises BadCredentials or UpstreamError."""
+    client: Client = connect_and_log_in(account, timeouts)
+    try:
+        with translated("asking for capabilities"):
+            client.transport.allow(timeouts.response)
+            capabilities = client.announced()
+        return Mailbox(capabilities, take_snapshot(client, account.folder, timeouts.open))
+    finally:
+        say_goodbye(client)
+
+
+def _protection(transport: Transport) -> str:
+    sock = transport.socket
+    if not isinstance(sock, ssl.SSLSocket):
+        return "in clear"
+    cipher = sock.cipher()
+    return f"{sock.version()}, {cipher[0] if cipher else '?'}"

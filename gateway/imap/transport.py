@@ -1,0 +1,155 @@
+"""A blocking, buffered connection to an IMAP server, shared by IMAPClient and by our own FETCH reader.
+
+Both read through one buffer, so neither can take octets that the other needs. Every wait has a deadline.
+Used from one worker thread at a time; only abort() may be called from another.
+"""
+
+import contextlib
+import math
+import select
+import socket
+import ssl
+import time
+
+from gateway.ports import Endpoint, TlsMode
+
+RECEIVE_OCTETS = 65_536  # asked of the socket where only a line is wanted
+BLOCK_OCTETS = 262_144  # of a body at a time: the most that a session holds of a message
+LINE_LIMIT = 65_536  # of a response line without its literals; RFC 7162 section 4 asks for 8,192 of commands
+LITERAL_LIMIT = 1_048_576  # of a literal that is held whole; bodies never are
+
+
+class Transport:
+    """`allow()` before each exchange says how long it may take."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket = sock
+        self._buffer = bytearray()
+        self._deadline = math.inf
+        self._final = math.inf
+
+    @classmethod
+    def connect(cls, endpoint: Endpoint, context: ssl.SSLContext, seconds: float) -> "Transport":
+        """Try the host's addresses in turn, within `seconds` in all. Raises OSError."""
+        end = time.monotonic() + seconds
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            endpoint.host, endpoint.port, type=socket.SOCK_STREAM
+        ):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(max(end - time.monotonic(), 0.001))
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                if endpoint.tls is TlsMode.IMPLICIT:
+                    sock = context.wrap_socket(sock, server_hostname=endpoint.host)
+                return cls(sock)
+            except OSError as error:
+                sock.close()
+                failure = error
+        raise failure or OSError(f"{endpoint.host} has no address")
+
+    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """After STARTTLS was accepted. What the server sent behind its OK came in clear: that is an attack."""
+        if self._buffer:
+            raise ConnectionError("the server sent data in clear behind its answer to STARTTLS")
+        self.socket.settimeout(self._left())
+        self.socket = context.wrap_socket(self.socket, server_hostname=host)
+
+    def allow(self, seconds: float) -> None:
+        """From now on reads and writes may take this long together."""
+        self._deadline = min(time.monotonic() + seconds, self._final)
+
+    def end_by(self, seconds: float) -> None:
+        """From now on no allow() reaches further than this; math.inf lifts the bound."""
+        self._final = time.monotonic() + seconds
+
+    def send(self, octets: bytes) -> None:
+        self.socket.settimeout(self._left())
+        self.socket.sendall(octets)
+
+    def readline(self, limit: int = LINE_LIMIT) -> bytes:
+        """A line with its CRLF; b"" at the end of the stream. Raises ConnectionError over the limit."""
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            if searched > limit:
+                raise ConnectionError(f"the server sent a line of more than {limit} octets")
+            if not self._fill():
+                return b""
+        return self._take(end + 1)
+
+    def read_lines(self) -> bytes:
+        """All whole lines that are here, at least one; b"" at the end of the stream."""
+        if b"\n" not in self._buffer:
+            line = self.readline()
+            return line + self.read_lines() if line and b"\n" in self._buffer else line
+        return self._take(self._buffer.rfind(b"\n") + 1)
+
+    def read(self, octets: int) -> bytes:
+        """Exactly so many octets, for a literal that is held whole. Raises ConnectionError if it is too large."""
+        if octets > LITERAL_LIMIT:
+            raise ConnectionError(f"the server announced a literal of {octets} octets where none is expected")
+        while len(self._buffer) < octets:
+            if not self._fill():
+                raise ConnectionError("the server closed the connection within a literal")
+        return self._take(octets)
+
+    def read_some(self, most: int) -> bytes:
+        """Up to `most` octets: what is here, or what comes next. The end of the stream is a ConnectionError."""
+        parts = [self._take(min(most, len(self._buffer)))] if self._buffer else []
+        have = sum(map(len, parts))
+        while have < most and (not have or self._more_is_here()):
+            part = self._receive(most - have)
+            if not part:
+                if have:
+                    break
+                raise ConnectionError("the server closed the connection within a message")
+            parts.append(part)
+            have += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def unread(self, octets: bytes) -> None:
+        """Put back what was taken last."""
+        self._buffer[:0] = octets
+
+    def abort(self) -> None:
+        """From any thread: wake whoever waits on this connection, with an error."""
+        with contextlib.suppress(OSError):
+            # Not SSLSocket.shutdown, which would drop the TLS layer under the reader's feet.
+            socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._buffer.clear()
+        self.socket.close()
+
+    def _take(self, octets: int) -> bytes:
+        taken = bytes(self._buffer[:octets])
+        del self._buffer[:octets]
+        return taken
+
+    def _fill(self) -> bool:
+        part = self._receive(RECEIVE_OCTETS)
+        self._buffer += part
+        return bool(part)
+
+    def _receive(self, most: int) -> bytes:
+        self.socket.settimeout(self._left())
+        return self.socket.recv(most)
+
+    def _more_is_here(self) -> bool:
+        """Whether a read would not wait: larger blocks mean fewer crossings between threads."""
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
+            return True
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def _left(self) -> float:
+        if self._deadline is math.inf:
+            raise AssertionError("allow() comes before reading and writing")
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for this exchange is over")
+        return left

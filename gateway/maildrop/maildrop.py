@@ -1,0 +1,98 @@
+"""One session's view of the snapshot: numbers, deletion marks, and what was retrieved (RFC 1939 section 5)."""
+
+from collections.abc import Iterator
+
+from gateway.errors import Refused
+from gateway.maildrop.plan import CommitPlan
+from gateway.maildrop.snapshot import Snapshot, unique_id
+
+
+class Maildrop:
+    """Numbers never shift: a deleted message keeps its number, and only STAT, LIST and UIDL leave it out."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._deleted: set[int] = set()
+        self._retrieved: set[int] = set()
+        self._highest = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.snapshot) - len(self._deleted)
+
+    @property
+    def octets(self) -> int:
+        sizes = self.snapshot.sizes
+        return self.snapshot.octets - sum(sizes[number - 1] for number in self._deleted)
+
+    @property
+    def deleted(self) -> int:
+        return len(self._deleted)
+
+    @property
+    def last(self) -> int:
+        """The highest number accessed so far, for LAST (RFC 1460); RSET sets it back."""
+        return self._highest
+
+    def size(self, number: int) -> int:
+        """Octets of a message."""
+        return self.snapshot.sizes[self._index(number)]
+
+    def uid(self, number: int) -> int:
+        return self.snapshot.uids[self._index(number)]
+
+    def unique_id(self, number: int) -> str:
+        return unique_id(self.snapshot.uidvalidity, self.uid(number))
+
+    def sizes(self) -> Iterator[tuple[int, int]]:
+        """(number, octets) of what is not deleted, ascending."""
+        deleted = self._deleted
+        for number, size in enumerate(self.snapshot.sizes, 1):
+            if number not in deleted:
+                yield number, size
+
+    def unique_ids(self) -> Iterator[tuple[int, str]]:
+        """(number, unique-id) of what is not deleted, ascending."""
+        deleted, validity = self._deleted, self.snapshot.uidvalidity
+        for number, uid in enumerate(self.snapshot.uids, 1):
+            if number not in deleted:
+                yield number, unique_id(validity, uid)
+
+    def delete(self, number: int) -> None:
+        """Mark it: nothing happens to the mailbox before QUIT."""
+        self._index(number)
+        if self.snapshot.read_only:
+            raise Refused(text="this mailbox is read-only, so nothing can be deleted")
+        self._deleted.add(number)
+        self._highest = max(self._highest, number)
+
+    def retrieve(self, number: int) -> None:
+        """Note that the client has it, whole."""
+        self._index(number)
+        self._retrieved.add(number)
+        self._highest = max(self._highest, number)
+
+    def reset(self) -> None:
+        """RSET: unmark all. What was retrieved stays retrieved."""
+        self._deleted.clear()
+        self._highest = 0
+
+    def plan(self) -> CommitPlan:
+        """The plan for QUIT. Any other end of a session makes no plan, so nothing is deleted."""
+        uids = self.snapshot.uids
+        return CommitPlan(
+            self.snapshot.uidvalidity,
+            delete=tuple(uids[number - 1] for number in sorted(self._deleted)),
+            retrieved=tuple(uids[number - 1] for number in sorted(self._retrieved - self._deleted)),
+        )
+
+    def _index(self, number: int) -> int:
+        if not 1 <= number <= len(self.snapshot):
+            raise Refused(text=f"no message {number}; {self._range()}")
+        if number in self._deleted:
+            raise Refused(text=f"message {number} is marked as deleted")
+        return number - 1
+
+    def _range(self) -> str:
+        count = len(self.snapshot)
+        return f"this maildrop has 1 to {count}" if count else "this maildrop is empty"

@@ -1,0 +1,106 @@
+"""Message bodies on the way to the client: line ends repaired, dots stuffed, TOP cut (RFC 1939 sections 3 and 7).
+
+All work is on whole blocks with bytes methods, which run at memory speed; no step looks at single lines, except
+to find where TOP ends.
+"""
+
+CRLF = b"\r\n"
+
+
+class BodyEncoder:
+    """Feed it a message's octets in blocks of any size, write what it returns, and end with finish().
+
+    With `lines`, it stops after the header, the blank line, and that many lines of the body (TOP): then `done`.
+    """
+
+    def __init__(self, lines: int | None = None) -> None:
+        self.octets = 0  # of the message as the client counts them: repaired, not stuffed
+        self._cut = None if lines is None else _Cut(lines)
+        self._held_cr = False  # a CR at the end of a block: whether it is bare, the next block tells
+        self._at_line_start = True
+
+    @property
+    def done(self) -> bool:
+        """Whether no further block can add anything."""
+        return self._cut is not None and self._cut.done
+
+    def feed(self, block: bytes) -> bytes:
+        return self._emit(self._repair(block))
+
+    def finish(self) -> bytes:
+        """The rest: a final CRLF where the message has none (its lack hangs fetchmail), and the terminator."""
+        # A CR that the message ends with is read as an unfinished line end.
+        self._held_cr = False
+        tail = b"" if self._at_line_start else CRLF
+        self.octets += len(tail)
+        return tail + b".\r\n"
+
+    def _repair(self, block: bytes) -> bytes:
+        """Bare LF becomes CRLF, as every peer does it. A bare CR is data and stays.
+
+        NUL, which RFC 5322 forbids and which hangs Outlook, becomes 0x80, as in Dovecot: one octet for one.
+        """
+        if self._held_cr:
+            block = b"\r" + block
+        self._held_cr = block.endswith(b"\r")
+        if self._held_cr:
+            block = block[:-1]
+        if block.count(b"\n") != block.count(CRLF):
+            block = block.replace(CRLF, b"\n").replace(b"\n", CRLF)
+        if b"\0" in block:
+            block = block.replace(b"\0", b"\x80")
+        return block
+
+    def _emit(self, text: bytes) -> bytes:
+        """`text` never splits a CRLF, because _repair holds a last CR back."""
+        if self._cut is not None:
+            text = self._cut.feed(text)
+        if not text:
+            return b""
+        self.octets += len(text)
+        stuffed = text.replace(b"\r\n.", b"\r\n..")
+        if self._at_line_start and text.startswith(b"."):
+            stuffed = b"." + stuffed
+        self._at_line_start = text.endswith(CRLF)
+        return stuffed
+
+
+class _Cut:
+    """Passes the header, the blank line and `lines` lines of text that never splits a CRLF."""
+
+    def __init__(self, lines: int) -> None:
+        self.done = False
+        self._lines = lines
+        self._in_header = True
+        self._at_line_start = True
+
+    def feed(self, text: bytes) -> bytes:
+        if self.done or not text:
+            return b""
+        if not self._in_header:
+            return self._body(text)
+        end = self._header_end(text)
+        self._at_line_start = text.endswith(CRLF)
+        if end < 0:
+            return text
+        self._in_header = False
+        return text[:end] + self._body(text[end:])
+
+    def _header_end(self, text: bytes) -> int:
+        """Where the body begins in `text`, or -1."""
+        if self._at_line_start and text.startswith(CRLF):
+            return len(CRLF)
+        blank = text.find(b"\r\n\r\n")
+        return blank + 4 if blank >= 0 else -1
+
+    def _body(self, text: bytes) -> bytes:
+        if not self._lines:
+            self.done = True
+            return b""
+        found = text.count(CRLF)
+        if found < self._lines:
+            self._lines -= found
+            return text
+        rest = text.split(CRLF, self._lines)[-1]
+        self.done = True
+        return text[: len(text) - len(rest)]

@@ -1,0 +1,65 @@
+"""Replies: a status line, and perhaps blocks of lines after it (RFC 1939 section 3, RFC 2449 section 8)."""
+
+import base64
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gateway.pop3.states import Change
+
+STATUS_LINE_LIMIT = 512  # octets with CRLF: RFC 2449 section 4
+TERMINATOR = b".\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """`code` is a response code without brackets; `lines` hold no CRLF and, unlike bodies, never a leading dot."""
+
+    status: str  # "+OK", "-ERR", or "+" for a SASL challenge
+    text: str = ""
+    code: str = ""
+    lines: Iterable[str] | None = None
+    change: Change = Change.NONE
+
+    @property
+    def is_ok(self) -> bool:
+        return self.status != "-ERR"
+
+    def head(self) -> bytes:
+        """The status line. Text from elsewhere cannot break out of it: controls and non-ASCII become `?`."""
+        text = f"[{self.code}] {self.text}" if self.code else self.text
+        printable = "".join(character if " " <= character <= "~" else "?" for character in text)
+        if self.status != "+":  # a challenge is as long as it must be (RFC 5034 section 4)
+            printable = printable[: STATUS_LINE_LIMIT - len(self.status) - 3]
+        # A challenge keeps its space even when it is empty: `+ ` (RFC 5034); `+OK` alone needs none.
+        line = f"{self.status} {printable}" if printable or self.status == "+" else self.status
+        return line.encode("ascii") + b"\r\n"
+
+    def encode(self) -> Iterator[bytes]:
+        """The whole reply in blocks of some tens of kilobytes, so that 100,000 lines are not one string."""
+        head = self.head()
+        if self.lines is None:
+            yield head
+            return
+        block = [head]
+        for count, line in enumerate(self.lines, 1):
+            block.append(line.encode("ascii") + b"\r\n")
+            if not count % _LINES_A_BLOCK:
+                yield b"".join(block)
+                block.clear()
+        yield b"".join([*block, TERMINATOR])
+
+
+_LINES_A_BLOCK = 2000
+
+
+def ok(text: str = "", *, lines: Iterable[str] | None = None, change: Change = Change.NONE) -> Reply:
+    return Reply("+OK", text, lines=lines, change=change)
+
+
+def err(text: str, code: str = "", *, change: Change = Change.NONE) -> Reply:
+    return Reply("-ERR", text, code, change=change)
+
+
+def challenge(octets: bytes) -> Reply:
+    """A SASL challenge: `+ ` and base64. `+OK` here broke PHP's c-client; a missing space breaks others."""
+    return Reply("+", base64.b64encode(octets).decode("ascii"), change=Change.SASL_GOES_ON)

@@ -1,0 +1,106 @@
+"""What a session asks of the rooms around it, and the frozen values that cross between them.
+
+`accounts`, `imap` and `store` implement these Protocols without importing `session`; only `app` knows which
+class stands behind which Protocol.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from gateway.maildrop import CommitPlan, Policy, Snapshot
+from gateway.sasl import Credentials
+
+
+class TlsMode(Enum):
+    """How a connection to an upstream is protected."""
+
+    IMPLICIT = "imaps"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An IMAP server."""
+
+    host: str
+    port: int
+    tls: TlsMode
+    ca_file: Path | None = None  # trusted instead of the system's authorities
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose mailbox a login opens, where it is, and with what."""
+
+    endpoint: Endpoint
+    credentials: Credentials
+    folder: str
+    policy: Policy
+
+    @property
+    def maildrop_key(self) -> str:
+        """The same for two logins to one maildrop: what the exclusive-access lock is taken on."""
+        return "\0".join((self.endpoint.host, str(self.endpoint.port), self.credentials.user, self.folder))
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The client's end of a connection."""
+
+    address: str
+    is_loopback: bool = field(default=False)
+
+
+class Body(Protocol):
+    """A message on its way: octets as the upstream has them, in blocks of at most 256 KiB."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None:
+        """Take no more of it. Without this, or the end of the iteration, the connection is not used again."""
+
+
+class Mailbox(Protocol):
+    """An open mailbox upstream. Every method raises UpstreamError or a subclass of Refused, nothing else."""
+
+    snapshot: Snapshot
+
+    async def open_body(self, uid: int, octets: int | None = None) -> Body:
+        """The message, or its first `octets`. Returns when the body is known to come; raises MessageGone."""
+
+    async def commit(self, plan: CommitPlan) -> None:
+        """Apply what QUIT asks; on return it is done upstream, on an exception some of it may not be."""
+
+    async def close(self) -> None: ...
+
+
+class Mailboxes(Protocol):
+    async def open(self, account: Account, admit: Callable[[], None]) -> Mailbox:
+        """Log in, call `admit`, select and list. `admit` runs in a worker thread, once the upstream has
+        accepted the credentials and before the listing; what it raises ends the login.
+        """
+
+
+class Accounts(Protocol):
+    async def resolve(self, credentials: Credentials) -> Account:
+        """Which account these credentials open. Raises BadCredentials, or UpstreamError where a look-up failed."""
+
+
+class MaildropLock(Protocol):
+    def acquire(self) -> None:
+        """From any thread. Raises MaildropInUse."""
+
+    def release(self) -> None:
+        """Idempotent."""
+
+
+class Locks(Protocol):
+    def lock(self, maildrop_key: str) -> MaildropLock:
+        """The exclusive-access lock of RFC 1939 section 4, not yet acquired."""

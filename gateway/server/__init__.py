@@ -1,0 +1,1 @@
+"""Sockets, TLS, limits: from an accepted connection to a session's end."""

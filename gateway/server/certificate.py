@@ -1,0 +1,70 @@
+"""A certificate for who has none: self-signed, made once, kept in the state folder."""
+
+import datetime
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+FILE_NAME = "self-signed.pem"
+VALID_DAYS = 3650  # a client that was told to trust it once should not be asked again
+RENEW_DAYS = 30
+
+
+def self_signed(folder: Path) -> tuple[Path, bool]:
+    """The PEM file with certificate and key, and whether it was made just now."""
+    path = folder / FILE_NAME
+    if path.exists() and _is_good(path):
+        return path, False
+    # Written whole under another name first: a second process never reads half a file.
+    draft = path.with_suffix(f".{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_bytes(_make())
+    draft.replace(path)
+    return path, True
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of the first certificate in a PEM file, as mail programs show it."""
+    digest = x509.load_pem_x509_certificates(path.read_bytes())[0].fingerprint(hashes.SHA256())
+    return digest.hex(":").upper()
+
+
+def _is_good(path: Path) -> bool:
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
+    return left > datetime.timedelta(days=RENEW_DAYS)
+
+
+def _make() -> bytes:
+    host = socket.getfqdn() or "localhost"
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64])])
+    now = datetime.datetime.now(datetime.UTC)
+    names: list[x509.GeneralName] = [x509.DNSName(known) for known in dict.fromkeys((host, "localhost"))]
+    names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,0 +1,143 @@
+"""One conversation: octets from the wire through the POP3 connection to the session, and replies back."""
+
+import ssl
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from gateway.errors import GatewayError
+from gateway.pop3 import NEED_DATA, Change, Command, Connection, Reply, State
+from gateway.pop3 import Event as Pop3Event
+from gateway.server.wire import ConnectionOver, Wire
+from gateway.session import Session, Transfer
+from gateway.telemetry.events import Crashed, Event
+
+FLUSH_OCTETS = 65_536  # of replies are gathered before they are sent: pipelined commands get one packet
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a client may take."""
+
+    idle: float
+    login: float
+    stalled: float
+
+
+class Conversation:
+    """run() to its end, and say how it ended."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        session: Session,
+        patience: Patience,
+        tls: Callable[[], ssl.SSLContext] | None,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.busy = False  # between a command and the end of its reply
+        self.quiet_since = time.monotonic()
+        self.session = session
+        self._wire = wire
+        self._patience = patience
+        self._tls = tls
+        self._emit = emit
+        self._connection = Connection()
+        self._pending: list[bytes] = []
+        self._pending_octets = 0
+        self._login_by = time.monotonic() + patience.login
+        self._stopped = ""
+        self._last: Pop3Event | None = None
+
+    async def run(self) -> str:
+        """Never raises but for cancellation; the wire is closed when it returns."""
+        try:
+            how = await self._talk()
+            self._wire.close(self._patience.stalled)
+        except ConnectionOver as over:
+            how = str(over)
+            self._wire.abort()
+        except GatewayError as error:  # in the middle of a message: the client must see that it is not whole
+            how = f"broken off within a message: {error}"
+            self._wire.abort()
+        except Exception as error:
+            how = "internal error"
+            self._emit(Crashed(repr(error), traceback.format_exc()))
+            self._wire.abort()
+        finally:
+            await self.session.close()
+        return self._stopped or how
+
+    def stop(self, why: str) -> None:
+        """End it now, from outside."""
+        self._stopped = why
+        self._wire.abort()
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Whether nothing is under way, and has not been for so long (before a login: at all)."""
+        if self.busy:
+            return False
+        return not self.session.authorized or time.monotonic() - self.quiet_since > seconds
+
+    async def _talk(self) -> str:
+        await self._send(self.session.greeting())
+        while True:
+            event = self._connection.next_event()
+            if event is not NEED_DATA:
+                self.busy = True
+                self._last = event
+                await self._send(await self.session.answer(event))
+                continue
+            await self._flush()
+            if self._connection.state is State.CLOSED:
+                return "QUIT" if _is_quit(self._last) else "too many failed logins"
+            try:
+                octets = await self._receive()
+            except TimeoutError:
+                # RFC 1939 section 3: close without a response, and without removing anything.
+                return "idle for too long" if self.session.authorized else "no login in time"
+            if not octets:
+                return "the client closed the connection"
+            self._connection.receive(octets)
+
+    async def _receive(self) -> bytes:
+        self.busy = False
+        self.quiet_since = time.monotonic()
+        patience = self._patience.idle if self.session.authorized else self._login_by - self.quiet_since
+        return await self._wire.receive(max(patience, 0))
+
+    async def _send(self, answer: Reply | Transfer) -> None:
+        reply = answer.reply if isinstance(answer, Transfer) else answer
+        for block in self._connection.send(reply):
+            await self._gather(block)
+        if isinstance(answer, Transfer):
+            async with aclosing(answer.blocks) as blocks:
+                async for block in blocks:
+                    await self._gather(block)
+        if reply.change is Change.TLS_STARTS:
+            await self._start_tls()
+
+    async def _gather(self, block: bytes) -> None:
+        self._pending.append(block)
+        self._pending_octets += len(block)
+        if self._pending_octets >= FLUSH_OCTETS:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        if self._pending:
+            octets = b"".join(self._pending) if len(self._pending) > 1 else self._pending[0]
+            self._pending.clear()
+            self._pending_octets = 0
+            await self._wire.send(octets, self._patience.stalled)
+
+    async def _start_tls(self) -> None:
+        await self._flush()
+        assert self._tls is not None  # noqa: S101 - STLS is refused without it
+        await self._wire.start_tls(self._tls(), self._login_by - time.monotonic())
+        self.session.tls_active = True
+
+
+def _is_quit(event: Pop3Event | None) -> bool:
+    return isinstance(event, Command) and event.verb == "QUIT"

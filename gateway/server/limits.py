@@ -1,0 +1,68 @@
+"""Who may connect: a bound in all, a bound for each address, and whom to drop when a bound is reached."""
+
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import IPv6Address, ip_address
+
+from gateway.errors import Overloaded
+from gateway.server.conversation import Conversation
+
+IPV6_SITE_BITS = 64  # one customer has so many addresses to come from
+
+
+class Connections:
+    """All conversations of this process.
+
+    At a bound, strangers make room: the connection that has waited longest without logging in is dropped, so that
+    a few hundred idle ones keep nobody out. Only when all are logged in is the newcomer refused.
+    """
+
+    def __init__(self, most: int, most_per_address: int) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._from: dict[Conversation, str] = {}  # in the order they came
+        self._counts: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._from)
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return iter(tuple(self._from))
+
+    def add(self, conversation: Conversation, address: str) -> None:
+        """Raises Overloaded."""
+        site = _site(address)
+        if self._counts[site] >= self._most_per_address and not self._make_room(site):
+            raise Overloaded(f"{self._most_per_address} connections from {site}")
+        if len(self._from) >= self._most and not self._make_room(None):
+            raise Overloaded(f"{self._most} connections")
+        self._from[conversation] = site
+        self._counts[site] += 1
+
+    def remove(self, conversation: Conversation) -> None:
+        """Idempotent."""
+        site = self._from.pop(conversation, None)
+        if site is not None:
+            self._counts[site] -= 1
+            if not self._counts[site]:
+                del self._counts[site]
+
+    def _make_room(self, site: str | None) -> bool:
+        for conversation, its_site in self._from.items():
+            if site in (None, its_site) and not conversation.session.authorized and not conversation.busy:
+                conversation.stop("dropped to make room for another client")
+                self.remove(conversation)
+                return True
+        return False
+
+
+def _site(address: str) -> str:
+    try:
+        parsed = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return f"{IPv6Address(int(parsed) >> (128 - IPV6_SITE_BITS) << (128 - IPV6_SITE_BITS))}/{IPV6_SITE_BITS}"

@@ -1,0 +1,366 @@
+"""One client's story: a legal command in, a reply out.
+
+A session knows nothing of sockets. It is answered from memory wherever RFC 1939 allows it: only a login, RETR,
+TOP and QUIT wait for the upstream.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+
+from gateway.errors import BadCredentials, GatewayError
+from gateway.maildrop import Maildrop
+from gateway.pop3 import (
+    BodyEncoder,
+    Change,
+    Command,
+    Malformed,
+    Offer,
+    Reply,
+    SaslCancelled,
+    SaslResponse,
+    capabilities,
+    challenge,
+    err,
+    ok,
+)
+from gateway.pop3 import Event as Pop3Event
+from gateway.ports import Accounts, Body, Locks, Mailbox, Mailboxes, MaildropLock, Peer
+from gateway.sasl import MECHANISMS, Credentials, Exchange, Secret
+from gateway.telemetry.events import CommandFailed, Event, LoggedIn, LoginFailed
+
+# What TOP asks for at first: room for a header, and for each line. Most headers of today, with their trace and
+# signature fields, fit; where one does not, the message is asked for once more, eight times as far.
+TOP_HEADER_OCTETS = 12_288
+TOP_LINE_OCTETS = 100
+TOP_GROWTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The rooms behind a session."""
+
+    accounts: Accounts
+    mailboxes: Mailboxes
+    locks: Locks
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What this connection may do, and how failed logins are met."""
+
+    tls_available: bool  # STLS can be had
+    allow_plaintext: bool  # a password in clear may cross this connection
+    login_attempts: int  # failed ones, then the connection is closed
+    failure_delay: float  # seconds before the first -ERR, doubled with each further one
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A reply with a body that is on its way, in encoded blocks. Raises UpstreamError when it breaks off."""
+
+    reply: Reply
+    blocks: AsyncGenerator[bytes, None]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the session did, for the summary."""
+
+    user: str = ""
+    retrieved: int = 0
+    retrieved_octets: int = 0
+    tops: int = 0
+    deleted: int = 0
+
+
+class Session:
+    """Feed each event of the POP3 connection to answer(), send what it returns, and end with close()."""
+
+    def __init__(
+        self, services: Services, terms: Terms, peer: Peer, emit: Callable[[Event], None], *, tls: bool = False
+    ) -> None:
+        self.tally = Tally()
+        self.tls_active = tls
+        self._services = services
+        self._terms = terms
+        self._peer = peer
+        self._emit = emit
+        self._user: str | None = None
+        self._exchange: Exchange | None = None
+        self._failures = 0
+        self._lock: MaildropLock | None = None
+        self._mailbox: Mailbox | None = None
+        self._maildrop: Maildrop | None = None
+
+    @property
+    def authorized(self) -> bool:
+        return self._maildrop is not None
+
+    def greeting(self) -> Reply:
+        return ok("pop3-gateway ready")
+
+    async def answer(self, event: Pop3Event) -> Reply | Transfer:
+        """The reply to one event. Errors become -ERR; anything else that escapes is a bug."""
+        match event:
+            case Malformed(reply):
+                return reply
+            case SaslCancelled(why):
+                self._exchange = None
+                return err(why, "AUTH", change=Change.LOGIN_FAILED)
+            case SaslResponse(octets):
+                return await self._advance(octets)
+            case Command():
+                return await self._obey(event)
+
+    async def close(self) -> None:
+        """Leave the mailbox without a plan: what was not committed by QUIT is not done. Idempotent."""
+        mailbox, self._mailbox = self._mailbox, None
+        lock, self._lock = self._lock, None
+        try:
+            if mailbox is not None:
+                await mailbox.close()
+        finally:
+            if lock is not None:
+                lock.release()
+
+    async def _obey(self, command: Command) -> Reply | Transfer:
+        try:
+            return await _HANDLERS[command.verb](self, command)
+        except GatewayError as error:
+            if error.code:  # the world failed, not the client
+                self._emit(CommandFailed(self.tally.user, command.verb, str(error)))
+            return err(error.reply, error.code)
+
+    # AUTHORIZATION
+
+    def _offer(self) -> Offer:
+        clear_text = self._clear_text_allowed()
+        return Offer(
+            authorized=self.authorized,
+            tls_available=self._terms.tls_available and not self.tls_active,
+            user_pass=clear_text,
+            mechanisms=tuple(name for name, row in MECHANISMS.items() if clear_text or not row.clear_text),
+        )
+
+    def _clear_text_allowed(self) -> bool:
+        return self.tls_active or self._peer.is_loopback or self._terms.allow_plaintext
+
+    def _demand_privacy(self) -> None:
+        """RFC 8314 section 3, RFC 2595 section 2: no password in clear."""
+        if not self._clear_text_allowed():
+            way = "send STLS first" if self._terms.tls_available else "use the POP3S port"
+            raise BadCredentials(text=f"a password is not taken without TLS; {way}")
+
+    async def _capa(self, _: Command) -> Reply:
+        return ok("capabilities follow", lines=capabilities(self._offer()))
+
+    async def _stls(self, _: Command) -> Reply:
+        if self.tls_active:
+            return err("TLS is active already")
+        if not self._terms.tls_available:
+            return err("TLS is not available here")
+        self._user = None  # RFC 2595 section 4: what was said before TLS is forgotten
+        return ok("begin TLS", change=Change.TLS_STARTS)
+
+    async def _name(self, command: Command) -> Reply:
+        self._user = None
+        self._demand_privacy()
+        if not command.text:
+            return err("USER takes a name")
+        self._user = command.text
+        return ok("send PASS")
+
+    async def _pass(self, command: Command) -> Reply:
+        user, self._user = self._user, None
+        if user is None:
+            return err("send USER first")
+        self._demand_privacy()
+        return await self._login(Credentials(user, Secret(command.text)))
+
+    async def _auth(self, command: Command) -> Reply:
+        offered = self._offer().mechanisms
+        if not command.text:  # Outlook and Mozilla ask so what there is; Dovecot and Courier answer so
+            return ok("mechanisms follow", lines=offered)
+        mechanism = MECHANISMS.get(command.text)
+        if mechanism is None:
+            return err(f"this mechanism is not offered; there is {' '.join(offered) or 'none without TLS'}")
+        if mechanism.clear_text:
+            self._demand_privacy()
+        self._exchange = mechanism.begin()
+        first = next(self._exchange)
+        if command.initial is None:
+            return challenge(first)
+        return await self._advance(command.initial)
+
+    async def _advance(self, octets: bytes) -> Reply:
+        """One step of the SASL exchange."""
+        assert self._exchange is not None  # noqa: S101 - the connection is in the AUTHENTICATING state
+        try:
+            return challenge(self._exchange.send(octets))
+        except StopIteration as end:
+            self._exchange = None
+            credentials: Credentials = end.value
+            return await self._login(credentials)
+        except BadCredentials as error:
+            self._exchange = None
+            return await self._failed("", error)
+
+    async def _login(self, credentials: Credentials) -> Reply:
+        try:
+            if not credentials.secret.reveal():
+                raise BadCredentials(text="an empty password cannot log in")
+            account = await self._services.accounts.resolve(credentials)
+            self._lock = self._services.locks.lock(account.maildrop_key)
+            self._mailbox = await self._services.mailboxes.open(account, self._lock.acquire)
+        except GatewayError as error:
+            await self.close()
+            return await self._failed(credentials.user, error)
+        self._maildrop = Maildrop(self._mailbox.snapshot)
+        self.tally.user = credentials.user
+        count, octets = self._maildrop.count, self._maildrop.octets
+        self._emit(LoggedIn(credentials.user, self._peer.address, self.tls_active, count, octets))
+        return ok(f"maildrop has {count} messages ({octets} octets)", change=Change.MAILDROP_OPEN)
+
+    async def _failed(self, user: str, error: GatewayError) -> Reply:
+        """A failed login: wrong guesses are slowed down, then the connection is closed."""
+        self._emit(LoginFailed(user, self._peer.address, error.code, str(error)))
+        if not isinstance(error, BadCredentials):
+            return err(error.reply, error.code, change=Change.LOGIN_FAILED)
+        await asyncio.sleep(self._terms.failure_delay * 2**self._failures)
+        self._failures += 1
+        last = self._failures >= self._terms.login_attempts
+        return err(error.reply, error.code, change=Change.CLOSE if last else Change.LOGIN_FAILED)
+
+    # TRANSACTION
+
+    @property
+    def _drop(self) -> Maildrop:
+        assert self._maildrop is not None  # noqa: S101 - the command table lets none of these in before login
+        return self._maildrop
+
+    async def _stat(self, _: Command) -> Reply:
+        return ok(f"{self._drop.count} {self._drop.octets}")
+
+    async def _list(self, command: Command) -> Reply:
+        for number in command.numbers:
+            return ok(f"{number} {self._drop.size(number)}")
+        lines = (f"{number} {size}" for number, size in self._drop.sizes())
+        return ok(f"{self._drop.count} messages ({self._drop.octets} octets)", lines=lines)
+
+    async def _uidl(self, command: Command) -> Reply:
+        for number in command.numbers:
+            return ok(f"{number} {self._drop.unique_id(number)}")
+        return ok("unique-ids follow", lines=(f"{number} {uid}" for number, uid in self._drop.unique_ids()))
+
+    async def _dele(self, command: Command) -> Reply:
+        self._drop.delete(command.numbers[0])
+        return ok(f"message {command.numbers[0]} deleted")
+
+    async def _noop(self, _: Command) -> Reply:
+        return ok()
+
+    async def _rset(self, _: Command) -> Reply:
+        self._drop.reset()
+        return ok(f"maildrop has {self._drop.count} messages ({self._drop.octets} octets)")
+
+    async def _last(self, _: Command) -> Reply:
+        return ok(str(self._drop.last))
+
+    async def _retr(self, command: Command) -> Transfer:
+        number = command.numbers[0]
+        size = self._drop.size(number)
+        body = await self._open_body(number)
+        return Transfer(ok(f"{size} octets"), self._whole(number, body))
+
+    async def _top(self, command: Command) -> Transfer:
+        number, lines = command.numbers
+        limit = self._top_limit(number, TOP_HEADER_OCTETS + TOP_LINE_OCTETS * lines)
+        body = await self._open_body(number, limit)
+        return Transfer(ok("top of message follows"), self._beginning(number, lines, body, limit))
+
+    async def _open_body(self, number: int, limit: int | None = None) -> Body:
+        assert self._mailbox is not None  # noqa: S101 - as _drop
+        return await self._mailbox.open_body(self._drop.uid(number), limit)
+
+    async def _whole(self, number: int, body: Body) -> AsyncGenerator[bytes, None]:
+        encoder = BodyEncoder()
+        try:
+            async for block in body:
+                yield encoder.feed(block)
+            yield encoder.finish()
+        finally:
+            await body.aclose()
+        self._drop.retrieve(number)
+        self.tally.retrieved += 1
+        self.tally.retrieved_octets += encoder.octets
+
+    def _top_limit(self, number: int, octets: int) -> int | None:
+        """`octets`, or None for the whole message where that is no more."""
+        return octets if octets < self._drop.size(number) else None
+
+    async def _beginning(
+        self, number: int, lines: int, body: Body, limit: int | None
+    ) -> AsyncGenerator[bytes, None]:
+        """TOP: the message from its start, asked for again and further where the first part was too short.
+
+        Never pieced together from two ranges: several servers get the second one wrong.
+        """
+        encoder = BodyEncoder(lines)
+        seen = 0  # octets of the message that the encoder has had
+        while True:
+            came = 0
+            try:
+                async for block in body:
+                    came += len(block)
+                    if not encoder.done and came > seen:
+                        yield encoder.feed(block[len(block) - (came - seen) :])
+                        seen = came
+                    if encoder.done:
+                        break
+            finally:
+                await body.aclose()
+            if encoder.done or limit is None or came < limit:
+                break
+            limit = self._top_limit(number, limit * TOP_GROWTH)
+            body = await self._open_body(number, limit)
+        yield encoder.finish()
+        self.tally.tops += 1
+
+    # UPDATE
+
+    async def _quit(self, _: Command) -> Reply:
+        """The truth: +OK when all was done upstream, -ERR when some of it may not be (RFC 1939 section 6)."""
+        if self._mailbox is None:
+            return ok("bye", change=Change.CLOSE)
+        plan = self._drop.plan()
+        try:
+            if plan:
+                await self._mailbox.commit(plan)
+        except GatewayError as error:
+            self._emit(CommandFailed(self.tally.user, "QUIT", str(error)))
+            text = "some deleted messages may not be removed" if plan.delete else "the session ended badly"
+            return err(f"{text}: {error.reply}", error.code, change=Change.CLOSE)
+        finally:
+            await self.close()
+        self.tally.deleted = len(plan.delete)
+        return ok(f"{len(plan.delete)} messages deleted" if plan.delete else "bye", change=Change.CLOSE)
+
+
+_HANDLERS: dict[str, Callable[[Session, Command], Awaitable[Reply | Transfer]]] = {
+    "USER": Session._name,
+    "PASS": Session._pass,
+    "AUTH": Session._auth,
+    "CAPA": Session._capa,
+    "STLS": Session._stls,
+    "STAT": Session._stat,
+    "LIST": Session._list,
+    "UIDL": Session._uidl,
+    "DELE": Session._dele,
+    "NOOP": Session._noop,
+    "RSET": Session._rset,
+    "LAST": Session._last,
+    "RETR": Session._retr,
+    "TOP": Session._top,
+    "QUIT": Session._quit,
+}

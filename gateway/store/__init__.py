@@ -1,0 +1,6 @@
+"""What must survive, and what must be exclusive: the state folder."""
+
+from gateway.store.folder import StateFolder
+from gateway.store.locks import FileLocks
+
+__all__ = ["FileLocks", "StateFolder"]

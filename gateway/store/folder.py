@@ -1,0 +1,40 @@
+"""The state folder: made if it is not there, and nobody else's to read."""
+
+import os
+from pathlib import Path
+
+from gateway.errors import StateError
+
+SYSTEM_FOLDER = Path("/var/lib/pop3-gateway")
+
+
+class StateFolder:
+    """`path` exists, is writable, and is closed to others. Raises StateError with what to do about it."""
+
+    def __init__(self, configured: Path | None) -> None:
+        self.path = (configured or default_folder()).absolute()
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(self._explain(error.strerror)) from error
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise StateError(self._explain("not writable"))
+
+    def folder(self, name: str) -> Path:
+        """A folder within."""
+        inner = self.path / name
+        try:
+            inner.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StateError(self._explain(error.strerror)) from error
+        return inner
+
+    def _explain(self, why: str | None) -> str:
+        return f"state folder {self.path}: {why}; give another with --state or the setting `state`"
+
+
+def default_folder() -> Path:
+    """The system's where we may write it (or make it, as root), the user's own otherwise."""
+    if os.access(SYSTEM_FOLDER if SYSTEM_FOLDER.exists() else SYSTEM_FOLDER.parent, os.W_OK):
+        return SYSTEM_FOLDER
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "pop3-gateway"

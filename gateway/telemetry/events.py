@@ -1,0 +1,145 @@
+"""What happens, as typed values: the log, and later metrics, are made from these.
+
+A field's name is its name in the log. None of them ever holds a secret.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`name` and `level` are the class's; the fields are the line's."""
+
+    name: ClassVar[str]
+    level: ClassVar[str] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStarted(Event):
+    name = "gateway started"
+    version: str
+    upstream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Event):
+    name = "listening"
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateMade(Event):
+    """Clients will warn: nobody has signed it."""
+
+    name = "no certificate configured: made a self-signed one"
+    level = "warning"
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateReloaded(Event):
+    name = "certificate reloaded"
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateUnusable(Event):
+    name = "the new certificate cannot be used: the old one stays"
+    level = "error"
+    path: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping(Event):
+    name = "gateway stopping"
+    sessions: int
+    seconds_at_most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    name = "gateway stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRefused(Event):
+    """A limit kept a client out."""
+
+    name = "connection refused"
+    level = "warning"
+    address: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened(Event):
+    name = "connection opened"
+    level = "debug"
+    address: str
+    listener: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn(Event):
+    name = "logged in"
+    user: str
+    address: str
+    tls: bool
+    messages: int
+    octets: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFailed(Event):
+    name = "login failed"
+    level = "warning"
+    user: str
+    address: str
+    code: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFailed(Event):
+    """After login: the upstream or the maildrop could not do what the client asked."""
+
+    name = "command failed"
+    level = "warning"
+    user: str
+    command: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamReconnected(Event):
+    name = "upstream connection replaced"
+    user: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """The summary: one a session, always."""
+
+    name = "session ended"
+    user: str
+    address: str
+    how: str
+    retrieved: int
+    retrieved_octets: int
+    tops: int
+    deleted: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed(Event):
+    """A bug: an exception nobody expected. The session it met is ended, the others go on."""
+
+    name = "internal error"
+    level = "error"
+    error: str
+    traceback: str
