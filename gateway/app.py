@@ -26,6 +26,7 @@ FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled wi
 DRAIN_LOOK_SECONDS = 0.2
 # A session that has said nothing for so long is between two looks at the mail, not in a transfer.
 DRAIN_QUIET_SECONDS = 2.0
+CLOSE_SECONDS = 2.0  # for conversations that are told to end
 FILES_PER_CONNECTION = 3  # the client, the upstream, the lock
 FILES_BESIDE = 64
 
@@ -80,7 +81,7 @@ class Gateway:
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         for conversation in self._connections:
             conversation.stop("the gateway is shutting down")
-        await asyncio.gather(*(listener.wait_closed() for listener in self._listeners))
+        await asyncio.gather(*(listener.end_conversations(CLOSE_SECONDS) for listener in self._listeners))
         self._threads.stop()
         self._emit(Stopped())
 

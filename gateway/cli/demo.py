@@ -18,7 +18,9 @@ DEFAULT_PORT = 1110
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="POP3 port.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="POP3 port; 0: any."
+)
 def demo(port: int) -> None:
     """Try it: an IMAP server with a sample mailbox, and the gateway before it on 127.0.0.1."""
     with tempfile.TemporaryDirectory(prefix="pop3-gateway-demo-") as state:
@@ -36,7 +38,7 @@ async def _demo(port: int, state: str) -> None:
             {},
             {
                 ("upstream",): f"imap://{HOST}:{imap_port}?tls=none",
-                ("listen",): f"pop3://{HOST}:{port or 0}" if port else [{"url": f"pop3://{HOST}:{DEFAULT_PORT}"}],
+                ("listen",): f"pop3://{HOST}:{port}",
                 ("state",): state,
             },
         )

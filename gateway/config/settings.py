@@ -58,7 +58,9 @@ class Listener(_Addressed):
     ports: ClassVar[dict[str, int]] = {"pop3": 110, "pop3s": 995}
     example: ClassVar[str] = "pop3://0.0.0.0:110 or pop3s://0.0.0.0:995"
 
-    url: str = Field(description="pop3://address:port (STLS offered) or pop3s://address:port (TLS at once)")
+    url: str = Field(
+        description="pop3://address:port (STLS offered) or pop3s://address:port (TLS at once); port 0: any free"
+    )
     allow_plaintext: bool = Field(
         default=False,
         description="take passwords without TLS from everywhere; without it only from clients on loopback",
@@ -120,6 +122,8 @@ class Upstream(_Addressed):
     @model_validator(mode="after")
     def _no_password_in_clear(self) -> Self:
         place = self.place()
+        if place.port == 0:
+            raise ValueError("port 0 is nobody's; leave it out for the usual one")
         if self.tls == "none":
             if place.scheme == "imaps":
                 raise ValueError("imaps:// and tls none contradict each other; write imap://")
@@ -206,7 +210,7 @@ class Settings(Section):
     def _each_once(cls, value: tuple[Listener, ...]) -> tuple[Listener, ...]:
         seen = [listener.address for listener in value]
         for address in seen:
-            if seen.count(address) > 1:
+            if address[1] and seen.count(address) > 1:
                 raise ValueError(f"{address[0]}:{address[1]} is listed twice")
         return value
 

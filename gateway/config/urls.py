@@ -35,6 +35,5 @@ def parse(url: str, ports: Mapping[str, int], example: str) -> Place:
         raise ValueError(f"{url!r} has something behind the port; write it {right}")
     if not parts.hostname:
         raise ValueError(f"{url!r} names no host; write it {right}")
-    if port == 0:
-        raise ValueError(f"{url!r}: a port is 1 to 65535")
-    return Place(parts.scheme, parts.hostname, port or ports[parts.scheme], dict(parse_qsl(parts.query, True)))
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return Place(parts.scheme, parts.hostname, ports[parts.scheme] if port is None else port, options)

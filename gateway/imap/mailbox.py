@@ -141,12 +141,23 @@ class UpstreamMailbox:
 
     async def _guarded(self, client: Client, work: Callable[[], _T]) -> _T:
         """Whatever leaves the connection in doubt ends it: a fault within an answer, a task that is cancelled."""
+
+        def run() -> _T:
+            try:
+                return work()
+            finally:
+                if client.transport.aborted:  # by a cancelled task: only now is nobody reading any more
+                    client.transport.close()
+
         try:
-            return await self._threads.run(work)
+            return await self._threads.run(run)
         except UpstreamRefused:
             raise  # a tagged NO: the connection is as good as before
-        except (UpstreamError, asyncio.CancelledError):
+        except UpstreamError:
             self._drop(client)
+            raise
+        except asyncio.CancelledError:
+            client.transport.abort()
             raise
 
     def _reconnect(self) -> Client:
@@ -162,8 +173,7 @@ class UpstreamMailbox:
         return client
 
     def _drop(self, client: Client) -> None:
-        client.transport.abort()
-        self._threads.start(client.transport.close)
+        client.transport.close()
         if self._client is client:
             self._client = None
 

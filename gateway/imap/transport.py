@@ -25,6 +25,7 @@ class Transport:
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self._buffer = bytearray()
+        self.aborted = False
         self._deadline = math.inf
         self._final = math.inf
 
@@ -115,7 +116,8 @@ class Transport:
         self._buffer[:0] = octets
 
     def abort(self) -> None:
-        """From any thread: wake whoever waits on this connection, with an error."""
+        """From any thread: wake whoever waits on this connection, with an error. It is still to be closed."""
+        self.aborted = True
         with contextlib.suppress(OSError):
             # Not SSLSocket.shutdown, which would drop the TLS layer under the reader's feet.
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)

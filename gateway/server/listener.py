@@ -69,10 +69,12 @@ class Listener:
         if self._server is not None:
             self._server.close()
 
-    async def wait_closed(self) -> None:
-        """Until every conversation has ended."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    async def end_conversations(self, seconds: float) -> None:
+        """Now, whatever they are doing; `seconds` bounds the wait for them."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
 
     def _accept(self, wire: Wire) -> None:
         """Called by asyncio for every new connection."""
