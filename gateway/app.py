@@ -62,14 +62,12 @@ class Gateway:
                 self.sites.append(site)
                 self._emit(Listening(str(site)))
         except BaseException:
-            for listener in self._listeners:
-                listener.stop_accepting()
+            await self._stop_accepting()
             raise
 
     async def stop(self) -> None:
         """No new connections; sessions in transfer finish within the limit; the rest is closed."""
-        for listener in self._listeners:
-            listener.stop_accepting()
+        await self._stop_accepting()
         limit = self._settings.timeouts.shutdown
         self._emit(Stopping(len(self._connections), limit))
         loop = asyncio.get_running_loop()
@@ -84,6 +82,9 @@ class Gateway:
         await asyncio.gather(*(listener.end_conversations(CLOSE_SECONDS) for listener in self._listeners))
         self._threads.stop()
         self._emit(Stopped())
+
+    async def _stop_accepting(self) -> None:
+        await asyncio.gather(*(listener.stop_accepting() for listener in self._listeners))
 
     def _listener(self, index: int) -> Listener:
         described = self._settings.listen[index]

@@ -77,11 +77,9 @@ class Tally:
 class Session:
     """Feed each event of the POP3 connection to answer(), send what it returns, and end with close()."""
 
-    def __init__(
-        self, services: Services, terms: Terms, peer: Peer, emit: Callable[[Event], None], *, tls: bool = False
-    ) -> None:
+    def __init__(self, services: Services, terms: Terms, peer: Peer, emit: Callable[[Event], None]) -> None:
         self.tally = Tally()
-        self.tls_active = tls
+        self.tls_active = False
         self._services = services
         self._terms = terms
         self._peer = peer

@@ -124,13 +124,13 @@ class GatewayProcess:
 StartGateway = Callable[..., GatewayProcess]
 
 
-def settings_for(upstream: Upstream, certificates: Certificates, folder: Path, **more: Any) -> dict[str, Any]:
+def settings_for(server: Upstream, certificates: Certificates, folder: Path, /, **more: Any) -> dict[str, Any]:
     """Both listeners on free ports, the upstream over TLS, and whatever the test adds."""
-    url = f"imaps://{upstream.host}:{upstream.imaps_port}"
+    url = f"imaps://{server.host}:{server.imaps_port}"
     return {
         "listen": ["pop3://127.0.0.1:0", "pop3s://127.0.0.1:0"],
         "tls": {"certificate": str(certificates.cert_file), "key": str(certificates.key_file)},
-        "upstream": {"url": url, "ca_file": str(upstream.ca_file)},
+        "upstream": {"url": url, "ca_file": str(server.ca_file)},
         "state": str(folder / "state"),
         "log": {"format": "json", "level": "debug"},
     } | more
@@ -141,10 +141,10 @@ def start_gateway(tmp_path: Path, certificates: Certificates) -> Iterator[StartG
     """Start gateways before an upstream; keyword arguments replace top-level settings."""
     with contextlib.ExitStack() as running:
 
-        def start(upstream: Upstream, **more: Any) -> GatewayProcess:
+        def start(server: Upstream, /, **more: Any) -> GatewayProcess:
             folder = tmp_path / f"gateway-{len(more)}-{time.monotonic_ns()}"
             return running.enter_context(
-                GatewayProcess(settings_for(upstream, certificates, folder, **more), folder)
+                GatewayProcess(settings_for(server, certificates, folder, **more), folder)
             )
 
         yield start

@@ -14,6 +14,7 @@ from gateway.server.wire import ConnectionOver, Wire
 from gateway.session import Session, Transfer
 from gateway.telemetry.events import Crashed, Event
 
+HANDSHAKE_SECONDS = 30.0
 FLUSH_OCTETS = 65_536  # of replies are gathered before they are sent: pipelined commands get one packet
 
 
@@ -34,7 +35,7 @@ class Conversation:
         wire: Wire,
         session: Session,
         patience: Patience,
-        tls: Callable[[], ssl.SSLContext] | None,
+        tls: Callable[[], ssl.SSLContext],
         emit: Callable[[Event], None],
     ) -> None:
         self.busy = False  # between a command and the end of its reply
@@ -51,9 +52,11 @@ class Conversation:
         self._stopped = ""
         self._last: Pop3Event | None = None
 
-    async def run(self) -> str:
+    async def run(self, implicit_tls: ssl.SSLContext | None) -> str:
         """Never raises but for cancellation; the wire is closed when it returns."""
         try:
+            await self._wire.open(implicit_tls, HANDSHAKE_SECONDS)
+            self.session.tls_active = self._wire.tls_active
             how = await self._talk()
             self._wire.close(self._patience.stalled)
         except ConnectionOver as over:
@@ -134,8 +137,7 @@ class Conversation:
 
     async def _start_tls(self) -> None:
         await self._flush()
-        assert self._tls is not None  # noqa: S101 - STLS is refused without it
-        await self._wire.start_tls(self._tls(), self._login_by - time.monotonic())
+        await self._wire.start_tls(self._tls(), HANDSHAKE_SECONDS)
         self.session.tls_active = True
 
 

@@ -31,10 +31,10 @@ class ServerTls:
 
     def context(self) -> ssl.SSLContext:
         if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._look()
+            self.look()
         return self._context
 
-    def _look(self) -> None:
+    def look(self) -> None:
         self._looked = time.monotonic()
         changed = self._last_change()
         if changed == self._changed:

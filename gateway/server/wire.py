@@ -1,18 +1,22 @@
 """The byte pump: one client's connection, with a bounded buffer in and a bounded buffer out."""
 
 import asyncio
+import contextlib
+import socket
 import ssl
-from collections.abc import Callable
-from ipaddress import ip_address
-from socket import IPPROTO_TCP, SO_KEEPALIVE, SOL_SOCKET, TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
+from ipaddress import IPv6Address, ip_address
 from typing import cast
 
 from gateway.ports import Peer
 
 RECEIVE_OCTETS = 65_536  # held of what a client sends ahead; then its socket is not read any more
 # A client that vanished is noticed in about two minutes, not after the ten of the idle time.
-KEEPALIVE = ((SOL_SOCKET, SO_KEEPALIVE, 1), (IPPROTO_TCP, TCP_KEEPIDLE, 60), (IPPROTO_TCP, TCP_KEEPINTVL, 15))
-KEEPALIVE_PROBES = (IPPROTO_TCP, TCP_KEEPCNT, 4)
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
 
 
 class ConnectionOver(Exception):
@@ -20,13 +24,13 @@ class ConnectionOver(Exception):
 
 
 class Wire(asyncio.Protocol):
-    """receive(), send(), start_tls(), close(): what a conversation needs of a socket."""
+    """open(), receive(), send(), start_tls(), close(): what a conversation needs of an accepted socket."""
 
-    def __init__(self, accept: Callable[["Wire"], None], *, paused: bool) -> None:
-        self.peer = Peer("")
+    def __init__(self, sock: socket.socket, address: str) -> None:
+        self.peer = Peer(address, _is_loopback(address))
         self.tls_active = False
-        self._accept = accept
-        self._starts_paused = paused
+        self._socket = sock
+        self._opened: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._ended = False  # no more will come
         self._lost = False  # nothing can be sent either
@@ -38,17 +42,7 @@ class Wire(asyncio.Protocol):
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        if self._starts_paused:
-            # The first octets are a TLS handshake, not ours to read.
-            self._transport.pause_reading()
-        address = (transport.get_extra_info("peername") or ("",))[0]
-        self.peer = Peer(address, _is_loopback(address))
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            for option in (*KEEPALIVE, KEEPALIVE_PROBES):
-                sock.setsockopt(*option)
-        self._accept(self)
+        self._opened = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -76,6 +70,19 @@ class Wire(asyncio.Protocol):
         _wake(self._writer)
 
     # the conversation's side
+
+    async def open(self, context: ssl.SSLContext | None, seconds: float) -> None:
+        """Begin, with a TLS handshake if there is a context. Raises ConnectionOver."""
+        self.tls_active = context is not None
+        try:
+            for option in KEEPALIVE:
+                self._socket.setsockopt(*option)
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self, self._socket, ssl=context, ssl_handshake_timeout=seconds if context else None
+            )
+        except OSError as error:
+            self._socket.close()
+            raise ConnectionOver(f"the connection did not begin: {error}") from error
 
     async def receive(self, seconds: float) -> bytes:
         """What the client sent, at least an octet; b"" when it sends no more. Raises TimeoutError."""
@@ -111,22 +118,20 @@ class Wire(asyncio.Protocol):
 
     async def start_tls(self, context: ssl.SSLContext, seconds: float) -> None:
         """Raises ConnectionOver. What came in clear before is forgotten (RFC 2595 section 4)."""
+        if self._lost:
+            raise ConnectionOver("the client closed the connection")
         self._transport.pause_reading()
         self._buffer.clear()
         try:
             upgraded = await asyncio.get_running_loop().start_tls(
                 self._transport, self, context, server_side=True, ssl_handshake_timeout=seconds
             )
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
             raise ConnectionOver(f"the TLS handshake failed: {error}") from error
         if upgraded is None:
             raise ConnectionOver("the client closed the connection within the TLS handshake")
-        self._transport = upgraded
+        self._opened = upgraded
         self.tls_active = True
-
-    def write_now(self, octets: bytes) -> None:
-        """Without waiting for the client to take it: for one short line."""
-        self._transport.write(octets)
 
     def close(self, linger: float) -> None:
         """Send what is buffered, for at most `linger` seconds, then close."""
@@ -136,7 +141,16 @@ class Wire(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once: the client sees that what it got is not whole."""
-        self._transport.abort()
+        if self._opened is not None:
+            self._opened.abort()
+        else:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)  # open() notices
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        assert self._opened is not None  # noqa: S101 - open() comes first
+        return self._opened
 
 
 def _wake(waiter: "asyncio.Future[None] | None") -> None:
@@ -149,5 +163,6 @@ def _is_loopback(address: str) -> bool:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_loopback
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+        return parsed.ipv4_mapped.is_loopback
+    return parsed.is_loopback

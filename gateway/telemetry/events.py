@@ -75,6 +75,16 @@ class ConnectionRefused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptFailed(Event):
+    """The system could not hand over a connection: usually it is out of file descriptors."""
+
+    name = "connections cannot be accepted now"
+    level = "error"
+    listener: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionOpened(Event):
     name = "connection opened"
     level = "debug"

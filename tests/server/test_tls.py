@@ -1,0 +1,123 @@
+"""TLS towards clients: STLS and POP3S over real sockets."""
+
+import ssl
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.gateway_process import StartGateway
+from tests.server.pop3_client import RawClient
+from tests.servers import tls
+from tests.servers.fixtures import Mailbox
+from tests.servers.tls import Certificates
+
+
+def test_stls_and_pop3s_serve_the_configured_certificate(
+    start_gateway: StartGateway, mailbox: Mailbox, certificates: Certificates
+) -> None:
+    gateway = start_gateway(mailbox.server)
+    with RawClient(gateway.port) as client:
+        assert client.ask("STLS") == b"+OK begin TLS"
+        client.start_tls(certificates.ca_file)
+        assert client.log_in(mailbox).startswith(b"+OK")
+    gateway.wait_for("session ended")
+    with RawClient(gateway.tls_port, tls=certificates.ca_file) as client:
+        assert client.log_in(mailbox).startswith(b"+OK")
+
+
+def test_what_is_pipelined_behind_stls_is_never_obeyed(
+    start_gateway: StartGateway, mailbox: Mailbox, certificates: Certificates
+) -> None:
+    gateway = start_gateway(mailbox.server)
+    with RawClient(gateway.port) as client:
+        client.send(b"STLS\r\nUSER mallory\r\n")
+        assert client.line() == b"+OK begin TLS"
+        client.start_tls(certificates.ca_file)
+        assert client.ask(f"PASS {mailbox.password}") == b"-ERR send USER first"
+
+
+def test_plaintext_sent_in_the_middle_of_stls_ends_the_connection(
+    start_gateway: StartGateway, mailbox: Mailbox
+) -> None:
+    gateway = start_gateway(mailbox.server)
+    with RawClient(gateway.port) as client:
+        assert client.ask("STLS") == b"+OK begin TLS"
+        client.send(b"USER mallory\r\nPASS x\r\n")
+        gateway.wait_for("session ended")
+    assert "TLS handshake failed" in gateway.raw_log
+
+
+def test_a_user_given_before_tls_is_forgotten(
+    start_gateway: StartGateway, mailbox: Mailbox, certificates: Certificates
+) -> None:
+    gateway = start_gateway(mailbox.server)
+    with RawClient(gateway.port) as client:
+        client.ask(f"USER {mailbox.user}")
+        client.ask("STLS")
+        client.start_tls(certificates.ca_file)
+        assert client.ask(f"PASS {mailbox.password}") == b"-ERR send USER first"
+
+
+def test_tls_older_than_configured_is_refused(start_gateway: StartGateway, mailbox: Mailbox) -> None:
+    gateway = start_gateway(mailbox.server, tls={"min_version": "TLSv1.3"})
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with RawClient(gateway.port) as client:
+        client.ask("STLS")
+        with pytest.raises(ssl.SSLError):
+            context.wrap_socket(client.socket.dup())
+
+
+def test_without_a_certificate_one_is_made_kept_and_closed_to_others(
+    start_gateway: StartGateway, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    state = tmp_path / "kept"
+    first = start_gateway(mailbox.server, tls={}, state=str(state))
+    file = state / "tls" / "self-signed.pem"
+    assert "self-signed" in first.raw_log
+    assert file.stat().st_mode & 0o777 == 0o600
+    with RawClient(first.tls_port, tls=file) as client:
+        assert client.greeting.startswith(b"+OK")
+    first.stop()
+    second = start_gateway(mailbox.server, tls={}, state=str(state))
+    assert "self-signed" not in second.raw_log
+    with RawClient(second.tls_port, tls=file) as client:
+        assert client.greeting.startswith(b"+OK")
+
+
+def test_openssl_s_client_speaks_stls_with_us(
+    start_gateway: StartGateway, mailbox: Mailbox, certificates: Certificates
+) -> None:
+    gateway = start_gateway(mailbox.server)
+    done = subprocess.run(
+        ["openssl", "s_client", "-starttls", "pop3", "-connect", f"127.0.0.1:{gateway.port}", "-quiet",
+         "-verify_return_error", "-verify_hostname", "localhost", "-CAfile", str(certificates.ca_file)],
+        input=b"CAPA\r\nQUIT\r\n", capture_output=True, timeout=30,
+    )  # fmt: skip
+    assert b"SASL PLAIN LOGIN" in done.stdout
+    assert b"STLS" not in done.stdout
+    assert done.returncode == 0
+
+
+def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:
+    from gateway.server import tls as server_tls  # noqa: PLC0415
+
+    made = tls.make(_folder(tmp_path / "a"))
+    events: list[object] = []
+    served = server_tls.ServerTls(made.cert_file, made.key_file, "TLSv1.2", events.append)
+    renewed = tls.make(_folder(tmp_path / "b"))
+    made.cert_file.write_bytes(renewed.cert_file.read_bytes())
+    served.look()
+    assert type(events[-1]).__name__ == "CertificateUnusable"  # the key is still the old one
+    time.sleep(0.01)
+    made.key_file.write_bytes(renewed.key_file.read_bytes())
+    served.look()
+    assert type(events[-1]).__name__ == "CertificateReloaded"
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
