@@ -5,7 +5,7 @@ import resource
 from collections.abc import Callable
 
 from gateway import __version__
-from gateway.accounts import PassThrough
+from gateway.accounts import LoginDelay, PassThrough
 from gateway.config import Settings
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
@@ -47,6 +47,7 @@ class Gateway:
             PassThrough(endpoint, maildrop.folder, Policy(maildrop.on_delete, maildrop.on_retrieve)),
             UpstreamMailboxes(self._threads, Timeouts(patience.connect, patience.response, patience.open), emit),
             FileLocks(state.folder("locks")),
+            LoginDelay(settings.limits.login_delay),
         )
         self._tls = self._server_tls(state)
         self._connections = Connections(

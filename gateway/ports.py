@@ -93,6 +93,13 @@ class Accounts(Protocol):
         """Which account these credentials open. Raises BadCredentials, or UpstreamError where a look-up failed."""
 
 
+class LoginDelay(Protocol):
+    seconds: int  # between two logins; 0: none
+
+    def admit(self, maildrop_key: str) -> None:
+        """From any thread, after the password was found right. Raises LoggedInTooRecently."""
+
+
 class MaildropLock(Protocol):
     def acquire(self) -> None:
         """From any thread. Raises MaildropInUse."""

@@ -25,7 +25,7 @@ from gateway.pop3 import (
     ok,
 )
 from gateway.pop3 import Event as Pop3Event
-from gateway.ports import Accounts, Body, Locks, Mailbox, Mailboxes, MaildropLock, Peer
+from gateway.ports import Account, Accounts, Body, Locks, LoginDelay, Mailbox, Mailboxes, MaildropLock, Peer
 from gateway.sasl import MECHANISMS, Credentials, Exchange, Secret
 from gateway.telemetry.events import CommandFailed, Event, LoggedIn, LoginFailed
 
@@ -43,6 +43,7 @@ class Services:
     accounts: Accounts
     mailboxes: Mailboxes
     locks: Locks
+    login_delay: LoginDelay
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ class Session:
             authorized=self.authorized,
             tls_available=self._terms.tls_available and not self.tls_active,
             user_pass=clear_text,
+            login_delay=self._services.login_delay.seconds,
             mechanisms=tuple(name for name, row in MECHANISMS.items() if clear_text or not row.clear_text),
         )
 
@@ -209,8 +211,7 @@ class Session:
             if not credentials.secret.reveal():
                 raise BadCredentials(text="an empty password cannot log in")
             account = await self._services.accounts.resolve(credentials)
-            self._lock = self._services.locks.lock(account.maildrop_key)
-            self._mailbox = await self._services.mailboxes.open(account, self._lock.acquire)
+            self._mailbox = await self._open(account)
         except GatewayError as error:
             await self.close()
             return await self._failed(credentials.user, error)
@@ -219,6 +220,17 @@ class Session:
         count, octets = self._maildrop.count, self._maildrop.octets
         self._emit(LoggedIn(credentials.user, self._peer.address, self.tls_active, count, octets))
         return ok(f"maildrop has {count} messages ({octets} octets)", change=Change.MAILDROP_OPEN)
+
+    async def _open(self, account: Account) -> Mailbox:
+        """The lock is taken once the password was found right: a stranger's guesses lock nobody out."""
+        key = account.maildrop_key
+        lock = self._lock = self._services.locks.lock(key)
+
+        def admit() -> None:
+            lock.acquire()
+            self._services.login_delay.admit(key)
+
+        return await self._services.mailboxes.open(account, admit)
 
     async def _failed(self, user: str, error: GatewayError) -> Reply:
         """A failed login: wrong guesses are slowed down, then the connection is closed."""

@@ -1,6 +1,7 @@
 """pop3-gateway check"""
 
 import socket
+import sys
 from pathlib import Path
 
 import click
@@ -9,12 +10,14 @@ from rich.markup import escape
 
 from gateway.cli.options import settings, with_settings
 from gateway.config import Settings
-from gateway.errors import GatewayError, UpstreamUnreachable
+from gateway.errors import GatewayError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import Timeouts
 from gateway.maildrop import Policy
 from gateway.ports import Account, TlsMode
 from gateway.sasl import Credentials, Secret
+from gateway.server import certificate
+from gateway.server.tls import ServerTls
 
 # What a capability of the upstream means to the gateway's users: with it, and without it.
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -23,7 +26,6 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "deleted messages are removed by UID, and nothing else with them",
         "deleted messages are removed only while no other message is flagged \\Deleted",
     ),
-    (("MOVE",), "messages can be moved in one step", "moving would be a copy and a removal"),
     (("SASL-IR",), "logging in takes one round trip", "some logins take one round trip more"),
     (("LITERAL+", "LITERAL-"), "odd names and passwords cost no round trip", "odd names and passwords cost two"),
 )
@@ -42,10 +44,10 @@ def check(
     chosen = settings(file, upstream, listen, state)
     report = Report(Console(highlight=False, soft_wrap=True))
     report.good("settings", f"valid; listening would be on {', '.join(site.url for site in chosen.listen)}")
+    _check_certificate(chosen, report)
     _check_upstream(chosen, report)
     if user:
-        password = Secret(click.prompt(f"Password of {user} at the upstream", hide_input=True, err=True))
-        _check_login(chosen, Credentials(user, password), report)
+        _check_login(chosen, Credentials(user, _ask_password(user)), report)
     else:
         report.console.print("  [dim]with --user NAME it also logs in and looks at the mailbox[/dim]")
 
@@ -63,6 +65,15 @@ class Report:
         self.console.print(f"[yellow]note[/yellow]  {what}: {escape(text)}")
 
 
+def _check_certificate(chosen: Settings, report: Report) -> None:
+    tls = chosen.tls
+    if tls.certificate is None:
+        report.note("certificate", "none given: a self-signed one will be made, and clients will warn")
+        return
+    ServerTls(tls.certificate, tls.key, tls.min_version, lambda _: None)
+    report.good("certificate", certificate.describe(tls.certificate))
+
+
 def _check_upstream(chosen: Settings, report: Report) -> None:
     endpoint = chosen.upstream.endpoint()
     try:
@@ -77,7 +88,7 @@ def _check_upstream(chosen: Settings, report: Report) -> None:
     if endpoint.tls is TlsMode.NONE:
         report.note("privacy", "passwords and mail go to the upstream in clear")
     if not _takes_passwords(greeting.capabilities):
-        report.note("login", "the upstream takes no passwords (LOGINDISABLED and no AUTH=PLAIN)")
+        raise UpstreamUnusable(f"{endpoint} takes no passwords: LOGINDISABLED, and no AUTH=PLAIN")
 
 
 def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> None:
@@ -100,6 +111,13 @@ def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> 
             report.good(present[0], having)
         else:
             report.note(f"no {names[0]}", lacking)
+
+
+def _ask_password(user: str) -> Secret:
+    """From the terminal, hidden; or the first line of standard input, for scripts."""
+    if not sys.stdin.isatty():
+        return Secret(sys.stdin.readline().removesuffix("\n"))
+    return Secret(click.prompt(f"Password of {user} at the upstream", hide_input=True, err=True))
 
 
 def _takes_passwords(capabilities: frozenset[str]) -> bool:

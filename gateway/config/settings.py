@@ -24,6 +24,7 @@ def _seconds(value: Any) -> Any:
     return value
 
 
+SecondsOrNone = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86400)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * 86400)]
 
 
@@ -162,6 +163,9 @@ class Limits(Section):
         ge=1,
         le=100,
         description="failed logins, each slower than the last, then the connection is closed",
+    )
+    login_delay: SecondsOrNone = Field(
+        default=0.0, description="time that must pass between two logins of a user (LOGIN-DELAY); 0: none"
     )
 
 

@@ -68,6 +68,12 @@ _EXCEPTIONS: tuple[tuple[type[BaseException], type[UpstreamError], str], ...] = 
     (AttributeError, UpstreamError, "the answer makes no sense"),
 )
 
+_TLS_REASONS = {
+    "WRONG_VERSION_NUMBER": "this port does not begin with TLS; imaps:// is wrong here, imap:// may be right",
+    "UNSUPPORTED_PROTOCOL": "the server's TLS is older than 1.2",
+    "UNEXPECTED_EOF_WHILE_READING": "the server closed the connection within the handshake",
+}
+
 _CODE = re.compile(r"\[([A-Z0-9-]+)[^\]]*\]", re.IGNORECASE)
 _TEXT_OCTETS = 200  # of a server's own words that are passed on
 
@@ -82,8 +88,16 @@ def translated(doing: str) -> Iterator[None]:
     except Exception as error:
         for kind, becomes, words in _EXCEPTIONS:
             if isinstance(error, kind):
-                raise _as(becomes, f"{doing}: {words}: {plain(str(error))}", error) from error
+                raise _as(becomes, f"{doing}: {words}: {_said(error)}", error) from error
         raise
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return _TLS_REASONS.get(error.reason or "", plain(str(error.reason or error)))
+    return plain(str(error))
 
 
 def _as(kind: type[UpstreamError], detail: str, error: Exception) -> GatewayError:

@@ -35,6 +35,20 @@ def fingerprint(path: Path) -> str:
     return digest.hex(":").upper()
 
 
+def describe(path: Path) -> str:
+    """For whom, and until when."""
+    first = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    try:
+        names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        known = [
+            str(name)
+            for name in (*names.get_values_for_type(x509.DNSName), *names.get_values_for_type(x509.IPAddress))
+        ]
+    except x509.ExtensionNotFound:
+        known = []
+    return f"for {', '.join(known) or first.subject.rfc4514_string()}, until {first.not_valid_after_utc:%Y-%m-%d}"
+
+
 def _is_good(path: Path) -> bool:
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())

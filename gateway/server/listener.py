@@ -160,4 +160,4 @@ def _explain(error: OSError, port: int) -> str:
     why = error.strerror or str(error)
     if isinstance(error, PermissionError) and port < 1024:
         return f"{why}; ports under 1024 need root or CAP_NET_BIND_SERVICE"
-    return why
+    return why.partition(" (while")[0]  # asyncio and socket add the address again

@@ -31,6 +31,7 @@ class Log:
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 _one_line,
+                _in_order,
                 renderer,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -49,3 +50,9 @@ def _one_line(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMappi
         if isinstance(value, str) and not value.isprintable():
             fields[key] = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
     return fields
+
+
+def _in_order(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """When and what first: JSON is read by people, too."""
+    first = ("timestamp", "level", "event", "session")
+    return {key: fields[key] for key in first if key in fields} | dict(fields)

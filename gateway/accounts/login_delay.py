@@ -1,0 +1,30 @@
+"""The operator's minimum time between two logins of a user (RFC 2449 section 6.5)."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from gateway.errors import LoggedInTooRecently
+
+
+class LoginDelay:
+    """Implements ports.LoginDelay. Remembers each maildrop's last login for as long as it matters."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = int(seconds)
+        self._clock = clock
+        self._last: OrderedDict[str, float] = OrderedDict()  # the oldest first
+        self._guard = threading.Lock()
+
+    def admit(self, maildrop_key: str) -> None:
+        """From any thread, after the password was found right. Raises LoggedInTooRecently."""
+        if not self.seconds:
+            return
+        now = self._clock()
+        with self._guard:
+            while self._last and next(iter(self._last.values())) <= now - self.seconds:
+                self._last.popitem(last=False)
+            if maildrop_key in self._last:
+                raise LoggedInTooRecently
+            self._last[maildrop_key] = now
