@@ -13,7 +13,7 @@ NEWEST := $(shell tests/newest-python $(PYTHON))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 APT  := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
-.PHONY: demo test lint types suite newest packages clean help
+.PHONY: demo test lint types suite newest packages docs clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -58,6 +58,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo,test]'
 	@touch $@
+
+# The parts of documents that are made from the code.
+docs: $(VENV)/.test
+	$(BIN)/python -m tests.documents
 
 clean:
 	rm -rf .venv .venv-newest .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

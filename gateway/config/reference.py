@@ -34,7 +34,8 @@ def as_markdown() -> str:
     for where, described in _leaves(Settings, ()):
         default = _default(where, described)
         shown = f"`{_scalar(default)}`" if default is not None else "none"
-        rows.append(f"| `{'.'.join(where)}` | {shown} | {_words(described)} |")
+        words = _words(described).replace("|", "\\|")
+        rows.append(f"| `{'.'.join(where)}` | {shown} | {words} |")
     return "\n".join(rows) + "\n"
 
 
