@@ -5,13 +5,12 @@ TOP and QUIT wait for the upstream.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.errors import BadCredentials, GatewayError
 from gateway.maildrop import Maildrop
 from gateway.pop3 import (
-    BodyEncoder,
     Change,
     Command,
     Malformed,
@@ -25,15 +24,10 @@ from gateway.pop3 import (
     ok,
 )
 from gateway.pop3 import Event as Pop3Event
-from gateway.ports import Account, Accounts, Body, Locks, LoginDelay, Mailbox, Mailboxes, MaildropLock, Peer
+from gateway.ports import Account, Accounts, Locks, LoginDelay, Mailbox, Mailboxes, MaildropLock, Peer
 from gateway.sasl import MECHANISMS, Credentials, Exchange, Secret
 from gateway.telemetry.events import CommandFailed, Event, LoggedIn, LoginFailed
-
-# What TOP asks for at first: room for a header, and for each line. Most headers of today, with their trace and
-# signature fields, fit; where one does not, the message is asked for once more, eight times as far.
-TOP_HEADER_OCTETS = 12_288
-TOP_LINE_OCTETS = 100
-TOP_GROWTH = 8
+from gateway.transfer import Beginning, Transfer, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +48,6 @@ class Terms:
     allow_plaintext: bool  # a password in clear may cross this connection
     login_attempts: int  # failed ones, then the connection is closed
     failure_delay: float  # seconds before the first -ERR, doubled with each further one
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """A reply with a body that is on its way, in encoded blocks. Raises UpstreamError when it breaks off."""
-
-    reply: Reply
-    blocks: AsyncGenerator[bytes, None]
 
 
 @dataclass(slots=True)
@@ -249,6 +235,11 @@ class Session:
         assert self._maildrop is not None  # noqa: S101 - the command table lets none of these in before login
         return self._maildrop
 
+    @property
+    def _open_mailbox(self) -> Mailbox:
+        assert self._mailbox is not None  # noqa: S101 - as _drop
+        return self._mailbox
+
     async def _stat(self, _: Command) -> Reply:
         return ok(f"{self._drop.count} {self._drop.octets}")
 
@@ -280,62 +271,22 @@ class Session:
     async def _retr(self, command: Command) -> Transfer:
         number = command.numbers[0]
         size = self._drop.size(number)
-        body = await self._open_body(number)
-        return Transfer(ok(f"{size} octets"), self._whole(number, body))
+        body = await self._open_mailbox.open_body(self._drop.uid(number))
+
+        def done(octets: int) -> None:
+            self._drop.retrieve(number)
+            self.tally.retrieved += 1
+            self.tally.retrieved_octets += octets
+
+        return Transfer(ok(f"{size} octets"), whole(body, done))
 
     async def _top(self, command: Command) -> Transfer:
         number, lines = command.numbers
-        limit = self._top_limit(number, TOP_HEADER_OCTETS + TOP_LINE_OCTETS * lines)
-        body = await self._open_body(number, limit)
-        return Transfer(ok("top of message follows"), self._beginning(number, lines, body, limit))
-
-    async def _open_body(self, number: int, limit: int | None = None) -> Body:
-        assert self._mailbox is not None  # noqa: S101 - as _drop
-        return await self._mailbox.open_body(self._drop.uid(number), limit)
-
-    async def _whole(self, number: int, body: Body) -> AsyncGenerator[bytes, None]:
-        encoder = BodyEncoder()
-        try:
-            async for block in body:
-                yield encoder.feed(block)
-            yield encoder.finish()
-        finally:
-            await body.aclose()
-        self._drop.retrieve(number)
-        self.tally.retrieved += 1
-        self.tally.retrieved_octets += encoder.octets
-
-    def _top_limit(self, number: int, octets: int) -> int | None:
-        """`octets`, or None for the whole message where that is no more."""
-        return octets if octets < self._drop.size(number) else None
-
-    async def _beginning(
-        self, number: int, lines: int, body: Body, limit: int | None
-    ) -> AsyncGenerator[bytes, None]:
-        """TOP: the message from its start, asked for again and further where the first part was too short.
-
-        Never pieced together from two ranges: several servers get the second one wrong.
-        """
-        encoder = BodyEncoder(lines)
-        seen = 0  # octets of the message that the encoder has had
-        while True:
-            came = 0
-            try:
-                async for block in body:
-                    came += len(block)
-                    if not encoder.done and came > seen:
-                        yield encoder.feed(block[len(block) - (came - seen) :])
-                        seen = came
-                    if encoder.done:
-                        break
-            finally:
-                await body.aclose()
-            if encoder.done or limit is None or came < limit:
-                break
-            limit = self._top_limit(number, limit * TOP_GROWTH)
-            body = await self._open_body(number, limit)
-        yield encoder.finish()
+        drop = self._drop
+        beginning = Beginning(self._open_mailbox, drop.uid(number), drop.size(number), lines)
+        body = await beginning.open()
         self.tally.tops += 1
+        return Transfer(ok("top of message follows"), beginning.blocks(body))
 
     # UPDATE
 

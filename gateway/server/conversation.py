@@ -11,8 +11,9 @@ from gateway.errors import GatewayError
 from gateway.pop3 import NEED_DATA, Change, Command, Connection, Reply, State
 from gateway.pop3 import Event as Pop3Event
 from gateway.server.wire import ConnectionOver, Wire
-from gateway.session import Session, Transfer
+from gateway.session import Session
 from gateway.telemetry.events import Crashed, Event
+from gateway.transfer import Transfer
 
 HANDSHAKE_SECONDS = 30.0
 FLUSH_OCTETS = 65_536  # of replies are gathered before they are sent: pipelined commands get one packet
