@@ -1,0 +1,66 @@
+"""The examples in ``deploy/`` name what exists: settings, paths, ports, the user, and time enough to stop."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.config.load import CONFIG_VARIABLE
+from gateway.config.schema import variables
+from gateway.config.settings import Timeouts
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEPLOY = REPOSITORY / "deploy"
+DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
+STATE = "/var/lib/pop3-gateway"
+# How long the gateway takes at most after SIGTERM, and a little to spare.
+STOP_SECONDS = Timeouts().shutdown + 5
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "kubernetes.yaml", "pop3-gateway.service", "../Dockerfile"])
+def test_variables_are_settings(name: str) -> None:
+    named = set(re.findall(r"\bPOP3_GATEWAY_[A-Z_]+\b(?=[:=\n])", (DEPLOY / name).read_text()))
+    assert named
+    assert named <= {*variables(), CONFIG_VARIABLE}
+
+
+def test_compose_runs_the_image_with_nothing_it_does_not_need() -> None:
+    service = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["gateway"]
+    assert (DEPLOY / service["build"] / "Dockerfile").samefile(REPOSITORY / "Dockerfile")
+    assert service["ports"] == ["110:1110", "995:1995"]
+    assert service["volumes"] == [f"state:{STATE}"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert int(service["stop_grace_period"].removesuffix("s")) >= STOP_SECONDS
+
+
+def test_kubernetes_runs_the_image_with_nothing_it_does_not_need() -> None:
+    kinds: dict[str, Any] = {
+        one["kind"]: one for one in yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    }
+    pod = kinds["Deployment"]["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    user, group = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)[0]
+    assert (pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"]) == (int(user), int(group))
+    assert pod["terminationGracePeriodSeconds"] >= STOP_SECONDS
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    probes = [container[f"{when}Probe"]["exec"]["command"] for when in ("startup", "readiness", "liveness")]
+    assert probes == [["pop3-gateway", "health"]] * 3
+    assert STATE in [mount["mountPath"] for mount in container["volumeMounts"]]
+    exposed = {port["name"]: port["containerPort"] for port in container["ports"]}
+    served = {port["port"]: exposed[port["targetPort"]] for port in kinds["Service"]["spec"]["ports"]}
+    assert served == {110: 1110, 995: 1995}
+    assert kinds["Service"]["spec"]["selector"] == kinds["Deployment"]["spec"]["selector"]["matchLabels"]
+
+
+def test_unit_leaves_time_to_stop() -> None:
+    unit = (DEPLOY / "pop3-gateway.service").read_text()
+    assert int(re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[0]) >= STOP_SECONDS
+    assert "\nStateDirectory=pop3-gateway\n" in unit
