@@ -99,6 +99,9 @@ class LoginDelay(Protocol):
     def admit(self, maildrop_key: str) -> None:
         """From any thread, after the password was found right. Raises LoggedInTooRecently."""
 
+    def logged_in(self, maildrop_key: str) -> None:
+        """The login succeeded: from now on the time counts."""
+
 
 class MaildropLock(Protocol):
     def acquire(self) -> None:

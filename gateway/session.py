@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from gateway.errors import BadCredentials, GatewayError
+from gateway.errors import BadCredentials, GatewayError, Refused
 from gateway.maildrop import Maildrop
 from gateway.pop3 import (
     Change,
@@ -28,6 +28,10 @@ from gateway.ports import Account, Accounts, Locks, LoginDelay, Mailbox, Mailbox
 from gateway.sasl import MECHANISMS, Credentials, Exchange, Secret
 from gateway.telemetry.events import CommandFailed, Event, LoggedIn, LoginFailed
 from gateway.transfer import Beginning, Transfer, whole
+
+# Any other command makes a USER before it void: PASS is for immediately after a successful USER (RFC 1939
+# section 7), but a failed AUTH is as if it had not been (RFC 5034 section 4).
+_KEEP_USER = frozenset({"USER", "PASS", "AUTH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ class Session:
         """The reply to one event. Errors become -ERR; anything else that escapes is a bug."""
         match event:
             case Malformed(reply):
+                self._user = None
                 return reply
             case SaslCancelled(why):
                 self._exchange = None
@@ -111,9 +116,11 @@ class Session:
 
     async def _obey(self, command: Command) -> Reply | Transfer:
         try:
+            if command.verb not in _KEEP_USER:
+                self._user = None
             return await _HANDLERS[command.verb](self, command)
         except GatewayError as error:
-            if error.code:  # the world failed, not the client
+            if not isinstance(error, Refused):  # the world failed, not the client
                 self._emit(CommandFailed(self.tally.user, command.verb, str(error)))
             return err(error.reply, error.code)
 
@@ -133,10 +140,10 @@ class Session:
         return self.tls_active or self._peer.is_loopback or self._terms.allow_plaintext
 
     def _demand_privacy(self) -> None:
-        """RFC 8314 section 3, RFC 2595 section 2: no password in clear."""
+        """RFC 8314 section 3, RFC 2595 section 2: no password in clear. No [AUTH]: it is none of RFC 3206's."""
         if not self._clear_text_allowed():
             way = "send STLS first" if self._terms.tls_available else "use the POP3S port"
-            raise BadCredentials(text=f"a password is not taken without TLS; {way}")
+            raise Refused(text=f"a password is not taken without TLS; {way}")
 
     async def _capa(self, _: Command) -> Reply:
         return ok("capabilities follow", lines=capabilities(self._offer()))
@@ -146,7 +153,6 @@ class Session:
             return err("TLS is active already")
         if not self._terms.tls_available:
             return err("TLS is not available here")
-        self._user = None  # RFC 2595 section 4: what was said before TLS is forgotten
         return ok("begin TLS", change=Change.TLS_STARTS)
 
     async def _name(self, command: Command) -> Reply:
@@ -216,7 +222,9 @@ class Session:
             lock.acquire()
             self._services.login_delay.admit(key)
 
-        return await self._services.mailboxes.open(account, admit)
+        mailbox = await self._services.mailboxes.open(account, admit)
+        self._services.login_delay.logged_in(key)
+        return mailbox
 
     async def _failed(self, user: str, error: GatewayError) -> Reply:
         """A failed login: wrong guesses are slowed down, then the connection is closed."""

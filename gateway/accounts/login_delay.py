@@ -19,12 +19,19 @@ class LoginDelay:
 
     def admit(self, maildrop_key: str) -> None:
         """From any thread, after the password was found right. Raises LoggedInTooRecently."""
-        if not self.seconds:
-            return
-        now = self._clock()
         with self._guard:
-            while self._last and next(iter(self._last.values())) <= now - self.seconds:
-                self._last.popitem(last=False)
+            self._forget_old()
             if maildrop_key in self._last:
                 raise LoggedInTooRecently
-            self._last[maildrop_key] = now
+
+    def logged_in(self, maildrop_key: str) -> None:
+        """The time counts from the +OK (RFC 2449 section 6.5)."""
+        if self.seconds:
+            with self._guard:
+                self._last[maildrop_key] = self._clock()
+                self._last.move_to_end(maildrop_key)
+
+    def _forget_old(self) -> None:
+        old = self._clock() - self.seconds
+        while self._last and next(iter(self._last.values())) <= old:
+            self._last.popitem(last=False)

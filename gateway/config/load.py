@@ -16,8 +16,8 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsError
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
-# Kubernetes puts these in for a Service of our name.
-_NOT_OURS = re.compile(PREFIX + r"(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_\d+_.*)")
+# Kubernetes puts these in for a Service whose name begins with ours.
+_NOT_OURS = re.compile(PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_\w+)")
 
 
 @dataclass(slots=True)
@@ -30,11 +30,13 @@ class _Raw:
     def set(self, where: tuple[str, ...], value: Any, origin: str) -> None:
         at = self.values
         for depth, key in enumerate(where[:-1], 1):
-            inner = at.get(key)
-            if isinstance(inner, str):  # `upstream: imaps://…` in the file, and one more key from elsewhere
+            inner = at.setdefault(key, {})
+            if not isinstance(inner, dict):
                 shorthand = section_at(where[:depth]).shorthand
-                inner = {shorthand: inner}
-            at[key] = inner = inner if isinstance(inner, dict) else {}
+                if not shorthand or not isinstance(inner, str):
+                    raise SettingsError(f"{self.origin(where[:depth])}: {_no_mapping(where[:depth], inner)}")
+                # `upstream: imaps://…` in the file, and one more key from elsewhere
+                at[key] = inner = {shorthand: inner}
             at = inner
         last = where[-1]
         section = model_of(where)
@@ -87,6 +89,8 @@ def _read_file(file: Path, raw: _Raw) -> None:
         values = None if node is None else _value(node, (), file, raw)
     except yaml.YAMLError as error:
         raise SettingsError(_explain_yaml(error, file)) from None
+    except RecursionError:
+        raise SettingsError(f"{file}: not settings: nested without end") from None
     if values is None:
         return
     if not isinstance(values, dict):
@@ -100,7 +104,10 @@ def _value(node: yaml.Node, where: Where, file: Path, raw: _Raw) -> Any:
         return _mapping(node, where, file, raw)
     if isinstance(node, yaml.SequenceNode):
         return [_value(inner, (*where, index), file, raw) for index, inner in enumerate(node.value)]
-    value = yaml.SafeLoader("").construct_object(node)
+    try:
+        value = yaml.SafeLoader("").construct_object(node)
+    except ValueError as error:  # 2024-02-30 looks like a date and is none
+        raise SettingsError(f"{raw.origins[where]}: {_dotted(where)}: {node.value}: {error}; quote it") from None
     if isinstance(value, str) and is_path(where):
         return str(file.parent / value)  # as in other servers' files: beside the file, wherever one starts us
     return value
@@ -139,7 +146,9 @@ def _read_environment(environment: Mapping[str, str], raw: _Raw) -> None:
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _NOT_OURS.fullmatch(name):
             continue
         if name not in known:
-            raise SettingsError(f"{name}: no such setting{_suggestion(name, [*known, CONFIG_VARIABLE])}")
+            plain = name.removesuffix("_URL")  # of a section that a URL stands for
+            meant = [plain] if plain in known else [*known, CONFIG_VARIABLE]
+            raise SettingsError(f"{name}: no such setting{_suggestion(name, meant)}")
         if environment[name]:
             where = known[name]
             raw.set(where, _from_text(environment[name], where, name), name)
@@ -150,7 +159,7 @@ def _from_text(text: str, where: tuple[str, ...], name: str) -> Any:
     if text.lstrip()[:1] in ("[", "{"):
         try:
             return yaml.safe_load(text)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise SettingsError(f"{name}: not YAML: {getattr(error, 'problem', error)}") from None
     return text.replace(",", " ").split() if where == ("listen",) else text
 
@@ -161,6 +170,9 @@ def _from_text(text: str, where: tuple[str, ...], name: str) -> Any:
 def _explain(fault: ErrorDetails, raw: _Raw) -> str:
     where = fault["loc"]
     origin = raw.origin(where)
+    section = model_of(where[:-1])
+    if section and section.shorthand == where[-1] and where not in raw.origins:
+        where = where[:-1]  # it was written as a plain URL
     return f"{origin + ': ' if origin else ''}{_dotted(where)}: {_what(fault)}".replace(": : ", ": ")
 
 
@@ -179,16 +191,20 @@ def _what(fault: ErrorDetails) -> str:
             choices = re.findall(r"'([^']*)'", expected)
             return f"{value!r} is not one of {', '.join(choices)}{_suggestion(str(value), choices)}"
         case "model_type" | "dict_type" | "model_attributes_type":
-            section = model_of(where)
-            keys = ", ".join(section.model_fields) if section else ""
-            return f"{value!r} stands where a mapping is expected, with the keys {keys}"
+            return _no_mapping(where, value, name=False)
+        case "value_error":
+            return str(fault["ctx"]["error"])
+        case "path_type":
+            return f"a path is expected, not {value!r}"
         case _:
-            message = fault["msg"].removeprefix("Value error, ")
-            return (
-                message
-                if repr(value) in message or isinstance(value, dict | list)
-                else f"{message}, not {value!r}"
-            )
+            return f"{fault['msg']}, not {value!r}"
+
+
+def _no_mapping(where: Where, value: Any, *, name: bool = True) -> str:
+    section = model_of(where)
+    keys = ", ".join(section.model_fields) if section else ""
+    subject = f"{_dotted(where)}: " if name else ""
+    return f"{subject}{value!r} stands where a mapping is expected, with the keys {keys}"
 
 
 def _suggestion(word: str, known: list[str]) -> str:

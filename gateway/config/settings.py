@@ -14,8 +14,19 @@ from gateway.ports import Endpoint, TlsMode
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+def _number(value: Any) -> Any:
+    """YAML's yes and on are True, and True is 1 to Python."""
+    if isinstance(value, bool):
+        raise ValueError(f"a number is expected, not {str(value).lower()}")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_number)]
+
+
 def _seconds(value: Any) -> Any:
     """`90`, `90s`, `10m`, `1h`."""
+    value = _number(value)
     if isinstance(value, str):
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
         if not found:
@@ -41,6 +52,9 @@ class _Addressed(Section):
     shorthand: ClassVar[str] = "url"
     ports: ClassVar[dict[str, int]]
     example: ClassVar[str]
+    in_query: ClassVar[frozenset[str]]
+
+    url: str = Field(description="scheme://host:port")
 
     @model_validator(mode="before")
     @classmethod
@@ -48,16 +62,28 @@ class _Addressed(Section):
         if isinstance(value, str):
             value = {"url": value}
         if isinstance(value, dict) and isinstance(value.get("url"), str):
-            return dict(urls.parse(value["url"], cls.ports, cls.example).options) | value
+            try:
+                return dict(urls.parse(value["url"], cls.ports, cls.example).options) | value
+            except ValueError:
+                return value  # the URL's own check says what is wrong
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        for key in urls.parse(value, cls.ports, cls.example).options:
+            if key not in cls.in_query:
+                raise ValueError(f"{key!r} cannot stand in the URL; write a mapping with url: and {key}:")
         return value
 
     def place(self) -> urls.Place:
-        return urls.parse(getattr(self, "url"), self.ports, self.example)  # noqa: B009 - subclasses describe it
+        return urls.parse(self.url, self.ports, self.example)
 
 
 class Listener(_Addressed):
     ports: ClassVar[dict[str, int]] = {"pop3": 110, "pop3s": 995}
     example: ClassVar[str] = "pop3://0.0.0.0:110 or pop3s://0.0.0.0:995"
+    in_query: ClassVar[frozenset[str]] = frozenset({"allow_plaintext"})
 
     url: str = Field(
         description="pop3://address:port (STLS offered) or pop3s://address:port (TLS at once); port 0: any free"
@@ -105,6 +131,7 @@ class UpstreamTimeouts(Section):
 class Upstream(_Addressed):
     ports: ClassVar[dict[str, int]] = {"imaps": 993, "imap": 143}
     example: ClassVar[str] = "imaps://imap.example.com or imap://imap.example.com (STARTTLS)"
+    in_query: ClassVar[frozenset[str]] = frozenset({"tls", "allow_plaintext", "ca_file"})
 
     url: str = Field(
         description="imaps://host, or imap://host (STARTTLS demanded), or imap://127.0.0.1?tls=none (loopback)"
@@ -154,11 +181,11 @@ class MaildropSettings(Section):
 
 
 class Limits(Section):
-    connections: int = Field(default=2000, ge=1, description="clients at once")
-    connections_per_address: int = Field(
+    connections: Count = Field(default=2000, ge=1, description="clients at once")
+    connections_per_address: Count = Field(
         default=100, ge=1, description="clients at once from one address (IPv6: one /64)"
     )
-    login_attempts: int = Field(
+    login_attempts: Count = Field(
         default=3,
         ge=1,
         le=100,

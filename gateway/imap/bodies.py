@@ -17,7 +17,6 @@ class BodyReader:
     """
 
     def __init__(self, transport: Transport, uid: int, listed: int, octets: int | None = None) -> None:
-        self.finished = False
         self.left = 0  # octets of the literal that are still in the stream
         self._transport = transport
         self._responses = Responses(transport, _TAG)
@@ -29,12 +28,16 @@ class BodyReader:
         # PEEK: what a client has seen is said at QUIT, not by a transfer that may break off.
         transport.send(_TAG + b" UID FETCH %d (UID BODY.PEEK[]%s)\r\n" % (uid, part))
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of the answer is left in the stream."""
+        return self._responses.done
+
     def open(self) -> bytes:
         """Read on to the body and return its first block. Raises MessageGone when none comes."""
         while True:
             response = self._responses.next()
             if isinstance(response, Done):
-                self.finished = True
                 raise MessageGone(f"the server has no body for UID {self._uid}")
             if isinstance(response, Fetch):
                 first = self._body_in(response)
@@ -42,7 +45,7 @@ class BodyReader:
                     return first
 
     def read(self) -> bytes:
-        """The next block, at most 256 KiB. After the last one, `finished` says that the server called it whole."""
+        """The next block, at most 256 KiB. The last one comes only when the server has called it whole."""
         block = self._transport.read_some(min(self.left, BLOCK_OCTETS))
         self.left -= len(block)
         if not self.left:
@@ -66,11 +69,10 @@ class BodyReader:
             elif name.startswith("BODY[") and value is not None:
                 if (first := self._first_block(value)) is not None:
                     return first
-            elif isinstance(value, Literal):
-                self._responses.skip(value.octets)
+            else:
+                self._skip(value)
         for _, value in self._items:
-            if isinstance(value, Literal):
-                self._responses.skip(value.octets)
+            self._skip(value)
         return None
 
     def _first_block(self, value: bytes | Literal) -> bytes | None:
@@ -92,10 +94,14 @@ class BodyReader:
         for name, value in self._items:
             if name == "UID":
                 self._confirmed = value == b"%d" % self._uid
-            if isinstance(value, Literal):
-                self._responses.skip(value.octets)
+            self._skip(value)
         if not self._confirmed:
             raise UpstreamError(f"the server sent another message than UID {self._uid}")
-        while not isinstance(self._responses.next(), Done):
-            pass
-        self.finished = True
+        while not isinstance(response := self._responses.next(), Done):
+            if isinstance(response, Fetch):
+                for _, value in self._responses.items(response):
+                    self._skip(value)
+
+    def _skip(self, value: Value) -> None:
+        if isinstance(value, Literal):
+            self._responses.skip(value.octets)

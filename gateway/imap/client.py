@@ -11,7 +11,7 @@ from typing import Any
 from imapclient import IMAPClient
 from imapclient.imapclient import SocketTimeout
 
-from gateway.errors import UpstreamUnreachable, UpstreamUnusable
+from gateway.errors import UpstreamError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap.faults import plain, refusal
 from gateway.imap.transport import LINE_LIMIT, Transport
 from gateway.ports import Endpoint, TlsMode
@@ -82,7 +82,7 @@ class Client(IMAPClient):  # type: ignore[misc]
             raise UpstreamUnusable("the server does not offer STARTTLS; a password is not sent in clear")
         typ, data = self._imap._simple_command("STARTTLS")
         if typ != "OK":
-            raise refusal(str(data), f"STARTTLS was refused: {plain(str(data))}", default=UpstreamUnusable)
+            raise refusal(_text(data), f"STARTTLS was refused: {plain(_text(data))}", default=UpstreamUnusable)
         self.transport.start_tls(context, self.host)
         self._imap.sock = self.transport.socket
         self._imap.untagged_responses.clear()
@@ -101,13 +101,25 @@ class Client(IMAPClient):  # type: ignore[misc]
         """Send a login command; returns the tagged status and text. The state is AUTH after OK."""
         self._imap.untagged_responses.clear()
         typ, data = self._exchange(command, arguments)
-        text = b" ".join(part for part in data if isinstance(part, bytes)).decode("utf-8", "replace")
+        if typ == "NO" and (bye := self._imap.untagged_responses.get("BYE")):
+            # The server is going away: that, and not the password, may be why it refuses.
+            raise refusal(_text(bye), f"the server said BYE: {plain(_text(bye))}", default=UpstreamUnreachable)
+        text = _text(data)
         if typ == "OK":
             self._imap.state = "AUTH"
             self._cached_capabilities = None
             if "CAPABILITY" in self._imap.untagged_responses:
                 self.capabilities()  # remembers them: SELECT will throw the response away
         return typ, text
+
+    def uids_where(self, criterion: str) -> set[int]:
+        """UID SEARCH. An answer without a SEARCH response is an error here, not an empty result."""
+        typ, data = self._raw_command(b"SEARCH", [criterion.encode("ascii")])
+        typ, data = self._imap._untagged_response(typ, data, "SEARCH")
+        self._checkok("search", typ, data)
+        if data == [None]:
+            raise UpstreamError("the server completed a SEARCH without a result")
+        return {int(word) for line in data for word in line.split()}
 
     def _exchange(self, command: str, arguments: Sequence[bytes]) -> tuple[str, list[Any]]:
         """imaplib sends one literal at most, and never without an invitation; LOGIN may need two (RFC 7888)."""
@@ -147,10 +159,15 @@ class Client(IMAPClient):  # type: ignore[misc]
                     return False
             except imaplib.IMAP4.abort:
                 if bye := self._imap.untagged_responses.get("BYE"):
-                    raise UpstreamUnreachable(f"the server said BYE: {plain(str(bye[-1]))}") from None
+                    raise UpstreamUnreachable(f"the server said BYE: {plain(_text(bye))}") from None
                 raise
         return True
 
     def _completion(self, tag: bytes) -> tuple[str, list[Any]]:
         typ, data = self._imap.tagged_commands.pop(tag)
         return typ, data
+
+
+def _text(data: Sequence[Any]) -> str:
+    """The words of a response, as imaplib keeps them."""
+    return b" ".join(part for part in data if isinstance(part, bytes)).decode("utf-8", "replace")

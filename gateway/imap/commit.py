@@ -38,10 +38,18 @@ def _expunge(client: Client, uids: tuple[int, ...], seconds: float) -> None:
                 client.transport.allow(seconds)
                 client.expunge(uid_set)
             return
-        # A bare EXPUNGE takes whatever is flagged, by whomever: only when that is nothing but ours.
-        if not set(client.search("DELETED")) <= set(uids):
-            raise UpstreamError(
-                "other messages bear \\Deleted and the server has no UIDPLUS: ours stay flagged",
-                text="the messages are flagged as deleted, but only the mail server's own clients can remove them",
-            )
+        _expunge_all(client, uids)
+
+
+def _expunge_all(client: Client, uids: tuple[int, ...]) -> None:
+    """A bare EXPUNGE takes whatever is flagged, by whomever: it is for when that is nothing but ours."""
+    flagged = client.uids_where("DELETED")
+    if not flagged <= set(uids):
+        raise UpstreamError(
+            "other messages bear \\Deleted and the server has no UIDPLUS: ours stay flagged",
+            text="the messages are flagged as deleted, but only the mail server's own clients can remove them",
+        )
+    if flagged:
         client.expunge()
+    elif any(client.uids_where(f"UID {uid_set}") for uid_set in uid_sets(uids)):
+        raise UpstreamError("the server accepted the flag \\Deleted and does not show it")

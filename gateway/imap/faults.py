@@ -21,23 +21,24 @@ from gateway.errors import (
 )
 
 # RFC 5530 section 3, and what providers say in the same place.
-_RESPONSE_CODES: dict[str, type[GatewayError]] = {
+_CODES: dict[str, type[GatewayError]] = {
     "UNAVAILABLE": UpstreamRefused,
     "SERVERBUG": UpstreamRefused,
     "LIMIT": UpstreamRefused,
     "OVERQUOTA": UpstreamRefused,
     "THROTTLED": UpstreamRefused,  # Gmail
-    "INUSE": MaildropInUse,
-    "AUTHENTICATIONFAILED": BadCredentials,
-    "AUTHORIZATIONFAILED": BadCredentials,
-    "EXPIRED": BadCredentials,
-    "WEBALERT": BadCredentials,  # Gmail: the account's owner must sign in with a browser first
     "PRIVACYREQUIRED": UpstreamUnusable,
     "CONTACTADMIN": UpstreamUnusable,
     "NOPERM": UpstreamUnusable,
     "NONEXISTENT": UpstreamUnusable,
     "TRYCREATE": UpstreamUnusable,
     "CANNOT": UpstreamUnusable,
+    # What follows is said of logins; said of anything later, mailbox.py takes it for a refusal.
+    "INUSE": MaildropInUse,
+    "AUTHENTICATIONFAILED": BadCredentials,
+    "AUTHORIZATIONFAILED": BadCredentials,
+    "EXPIRED": BadCredentials,
+    "WEBALERT": BadCredentials,  # Gmail: the account's owner must sign in with a browser first
 }
 
 # Where a provider has no code for it, its words tell a full house from a wrong password.
@@ -66,6 +67,7 @@ _EXCEPTIONS: tuple[tuple[type[BaseException], type[UpstreamError], str], ...] = 
     (ArithmeticError, UpstreamError, "a number is out of range"),
     (TypeError, UpstreamError, "the answer makes no sense"),
     (AttributeError, UpstreamError, "the answer makes no sense"),
+    (RecursionError, UpstreamError, "the answer makes no sense"),  # a thousand parentheses
 )
 
 _TLS_REASONS = {
@@ -74,7 +76,7 @@ _TLS_REASONS = {
     "UNEXPECTED_EOF_WHILE_READING": "the server closed the connection within the handshake",
 }
 
-_CODE = re.compile(r"\[([A-Z0-9-]+)[^\]]*\]", re.IGNORECASE)
+_CODE = re.compile(r"\[([A-Z][A-Z0-9-]*)(?=[ \]])", re.IGNORECASE)  # not the [b' that imaplib makes of a list
 _TEXT_OCTETS = 200  # of a server's own words that are passed on
 
 
@@ -88,7 +90,10 @@ def translated(doing: str) -> Iterator[None]:
     except Exception as error:
         for kind, becomes, words in _EXCEPTIONS:
             if isinstance(error, kind):
-                raise _as(becomes, f"{doing}: {words}: {_said(error)}", error) from error
+                detail = f"{doing}: {words}: {_said(error)}"
+                if becomes is UpstreamRefused:  # a NO that came as an exception is sorted as one that did not
+                    raise refusal(str(error), detail, default=becomes) from error
+                raise becomes(detail) from error
         raise
 
 
@@ -100,22 +105,27 @@ def _said(error: Exception) -> str:
     return plain(str(error))
 
 
-def _as(kind: type[UpstreamError], detail: str, error: Exception) -> GatewayError:
-    """A NO that came as an exception is sorted by its response code, as one that did not."""
-    if kind is UpstreamRefused:
-        return refusal(str(error), detail, default=UpstreamRefused)
-    return kind(detail)
-
-
 def refusal(answer: str, detail: str, *, default: type[GatewayError]) -> GatewayError:
     """The error for a NO or BAD whose text is `answer`."""
-    code = _CODE.search(answer)
-    if code and (kind := _RESPONSE_CODES.get(code[1].upper())):
-        return kind(detail)
+    for code in _CODE.findall(answer):
+        if kind := _CODES.get(code.upper()):
+            return kind(detail)
     for words, kind in _WORDS:
         if words.search(answer):
             return kind(detail)
     return default(detail)
+
+
+@contextlib.contextmanager
+def scrubbed(*secrets: str) -> Iterator[None]:
+    """Within, no error quotes these: servers do send back the line that they did not understand."""
+    try:
+        yield
+    except GatewayError as error:
+        detail = str(error)
+        for secret in secrets:
+            detail = detail.replace(secret, "…")
+        raise type(error)(detail, text=error.reply) from None
 
 
 def plain(text: str) -> str:

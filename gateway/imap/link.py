@@ -44,8 +44,7 @@ def connect_and_log_in(account: Account, timeouts: Timeouts) -> Client:
     client = connect(account.endpoint, timeouts)
     try:
         client.transport.allow(timeouts.response)
-        with translated(f"logging in to {account.endpoint}"):
-            log_in(client, account.credentials)
+        log_in(client, account.credentials)
     except BaseException:
         client.transport.close()
         raise

@@ -33,16 +33,19 @@ def select(client: Client, folder: str, seconds: float) -> Selected:
     """SELECT, or EXAMINE where the server lets us only read. Raises UpstreamError."""
     client.transport.allow(seconds)
     with translated(f"opening {folder}"):
+        examined = False
         try:
             told = client.select_folder(folder)
         except IMAPClientReadOnlyError:
+            examined = True
             told = client.select_folder(folder, readonly=True)
         uidvalidity = told.get(b"UIDVALIDITY")
         if not uidvalidity or not 0 < uidvalidity <= _MOST:
             raise UpstreamUnusable(f"{folder} has no usable UIDVALIDITY, so no unique-id would last")
         permanent = told.get(b"PERMANENTFLAGS")
         undeletable = permanent is not None and b"\\deleted" not in {flag.lower() for flag in permanent}
-        return Selected(uidvalidity, int(told[b"EXISTS"]), b"READ-ONLY" in told or undeletable)
+        read_only = examined or undeletable or b"READ-ONLY" in told
+        return Selected(uidvalidity, int(told[b"EXISTS"]), read_only)
 
 
 def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
@@ -118,6 +121,8 @@ class _Listing:
             if isinstance(value, Literal):
                 self._responses.skip(value.octets)
             elif name in ("UID", "RFC822.SIZE") and value is not None:
+                if not value.isdigit():
+                    raise UpstreamError(f"the server lists {name} as {value!r}")
                 told[name] = int(value)
         if len(told) == 2 and told["UID"]:
             self._uids.append(told["UID"])

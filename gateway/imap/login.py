@@ -5,7 +5,7 @@ import re
 
 from gateway.errors import BadCredentials, GatewayError, UpstreamRefused, UpstreamUnusable
 from gateway.imap.client import Client, Literal, Response
-from gateway.imap.faults import plain, refusal
+from gateway.imap.faults import plain, refusal, scrubbed, translated
 from gateway.sasl import Credentials
 
 # What can stand between quotes as it is. Several servers get quoted escapes wrong, so all else is a literal.
@@ -14,9 +14,10 @@ _QUOTABLE = re.compile(r"[ !#-\[\]-~]*")
 
 def log_in(client: Client, credentials: Credentials) -> None:
     """Raises BadCredentials when the server says that the password is wrong, and only then."""
-    status, answer = _send(client, credentials)
-    if status != "OK":
-        raise _refused(status, answer, credentials)
+    with scrubbed(*_as_sent(credentials)), translated("logging in"):
+        status, answer = _send(client, credentials)
+        if status != "OK":
+            raise _refused(status, answer)
 
 
 def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
@@ -28,7 +29,7 @@ def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
     if login_offered and _QUOTABLE.fullmatch(name) and _QUOTABLE.fullmatch(password):
         return client.log_in_with("LOGIN", f'"{name}"'.encode("ascii"), f'"{password}"'.encode("ascii"))
     if plain_offered:
-        response = base64.b64encode(f"\0{name}\0{password}".encode())
+        response = _plain_response(credentials)
         if "SASL-IR" in offered:
             return client.log_in_with("AUTHENTICATE PLAIN", response)
         return client.log_in_with("AUTHENTICATE PLAIN", Response(response))
@@ -38,8 +39,19 @@ def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
     raise UpstreamUnusable(f"the server takes no password; to log in it offers {ways}")
 
 
-def _refused(status: str, answer: str, credentials: Credentials) -> GatewayError:
-    words = plain(answer.replace(credentials.secret.reveal(), "…"))
+def _as_sent(credentials: Credentials) -> tuple[str, ...]:
+    """The secret in every form that it may go out in."""
+    secret = credentials.secret.reveal()
+    return (secret, plain(secret), repr(secret)[1:-1], _plain_response(credentials).decode("ascii"))
+
+
+def _plain_response(credentials: Credentials) -> bytes:
+    """RFC 4616, in base64."""
+    return base64.b64encode(f"\0{credentials.user}\0{credentials.secret.reveal()}".encode())
+
+
+def _refused(status: str, answer: str) -> GatewayError:
+    words = plain(answer)
     if status != "NO":  # BAD: the command was not understood, which says nothing about the password
         return UpstreamRefused(f"the login was not understood: {words}")
     return refusal(answer, f"the login was refused: {words}", default=BadCredentials)

@@ -4,9 +4,17 @@ import asyncio
 import math
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
-from gateway.errors import UpstreamError, UpstreamRefused, UpstreamSilent, UpstreamUnreachable
+from gateway.errors import (
+    BadCredentials,
+    MaildropInUse,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamSilent,
+    UpstreamUnreachable,
+)
 from gateway.imap import commit
 from gateway.imap.bodies import BodyReader
 from gateway.imap.client import Client
@@ -34,7 +42,12 @@ class UpstreamMailboxes:
 
     async def open(self, account: Account, admit: Callable[[], None]) -> "UpstreamMailbox":
         """One crossing into a thread, whatever it takes: connect, log in, admit, SELECT, list."""
-        client, snapshot = await self._threads.run(self._open, account, admit)
+        opening = self._threads.submit(self._open, account, admit)
+        try:
+            client, snapshot = await self._threads.result(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_hang_up)
+            raise
         return UpstreamMailbox(account, client, snapshot, self._threads, self._timeouts, self._emit)
 
     def _open(self, account: Account, admit: Callable[[], None]) -> tuple[Client, Snapshot]:
@@ -47,6 +60,12 @@ class UpstreamMailboxes:
         except BaseException:
             self._threads.start(say_goodbye, client)
             raise
+
+
+def _hang_up(opening: "Future[tuple[Client, Snapshot]]") -> None:
+    """Nobody waits any more for what was opened."""
+    if not opening.cancelled() and opening.exception() is None:
+        say_goodbye(opening.result()[0])
 
 
 class UpstreamMailbox:
@@ -86,7 +105,10 @@ class UpstreamMailbox:
         def mark(client: Client) -> None:
             commit.mark_retrieved(client, plan, self._account.policy, self._timeouts.response)
 
-        await self._with_client(delete)
+        if plan.delete:
+            await self._with_client(delete)
+        if self.snapshot.read_only or not plan.retrieved:
+            return
         try:
             await self._with_client(mark)
         except UpstreamError as error:  # nobody loses mail by it: no reason to tell the client that QUIT failed
@@ -127,7 +149,16 @@ class UpstreamMailbox:
             self._drop(client)
 
     async def _with_client(self, work: Callable[[Client], _T]) -> _T:
-        """Do it; where the connection turns out to be lost, once more on a new one."""
+        """Do it; where the connection turns out to be lost, once more on a new one.
+
+        The client has been let in: what fails now is never its password, nor another session of its own.
+        """
+        try:
+            return await self._on_this_or_the_next(work)
+        except (BadCredentials, MaildropInUse) as error:
+            raise UpstreamRefused(str(error)) from error
+
+    async def _on_this_or_the_next(self, work: Callable[[Client], _T]) -> _T:
         if self._client is not None:
             client = self._client
             try:

@@ -54,6 +54,7 @@ class Responses:
     """What answers one command of ours, response by response, to the tagged OK; anything else raises."""
 
     def __init__(self, transport: Transport, tag: bytes) -> None:
+        self.done = False  # the tagged line has come, whatever it said
         self._transport = transport
         self._tag = tag + b" "
 
@@ -61,6 +62,7 @@ class Responses:
         while True:
             line = self.line()
             if line.startswith(self._tag):
+                self.done = True
                 self._check(line)
                 return Done()
             found = _UNTAGGED.match(line)

@@ -1,8 +1,9 @@
 """Crossing from the event loop into a thread that may block, and back."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from gateway.errors import Overloaded
@@ -23,7 +24,13 @@ class Threads:
 
     async def run(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Raises Overloaded when no thread becomes free in time; whatever the function raises, else."""
-        future = self._pool.submit(function, *args, **kwargs)
+        return await self.result(self.submit(function, *args, **kwargs))
+
+    def submit(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> "Future[_T]":
+        return self._pool.submit(function, *args, **kwargs)
+
+    async def result(self, future: "Future[_T]") -> _T:
+        """Of a submit(), as run() gives it."""
         # Does nothing to a function that has begun.
         patience = asyncio.get_running_loop().call_later(QUEUE_SECONDS, future.cancel)
         try:
@@ -38,7 +45,8 @@ class Threads:
 
     def start(self, function: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> None:
         """Run it, and let nobody wait for it. It must not raise."""
-        self._pool.submit(function, *args, **kwargs)
+        with contextlib.suppress(RuntimeError):  # the pool was stopped: the process is about to end
+            self._pool.submit(function, *args, **kwargs)
 
     def stop(self) -> None:
         """What has not begun is not begun any more; what runs is not waited for."""

@@ -34,12 +34,12 @@ class Transport:
         """Try the host's addresses in turn, within `seconds` in all. Raises OSError."""
         end = time.monotonic() + seconds
         failure: OSError | None = None
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            endpoint.host, endpoint.port, type=socket.SOCK_STREAM
-        ):
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+        for tried, (family, kind, protocol, _, address) in enumerate(found):
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(max(end - time.monotonic(), 0.001))
+                # A share for each: one address that swallows packets leaves time for the others.
+                sock.settimeout(max((end - time.monotonic()) / (len(found) - tried), 0.001))
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,7 +1,20 @@
 """The idea between POP3 and IMAP, pure: a numbered, frozen, deletable list of messages."""
 
 from gateway.maildrop.maildrop import Maildrop
+from gateway.maildrop.memory import Caution, Memory, Sighting, doubt
 from gateway.maildrop.plan import CommitPlan, OnDelete, OnRetrieve, Policy
 from gateway.maildrop.snapshot import Snapshot, unique_id
 
-__all__ = ["CommitPlan", "Maildrop", "OnDelete", "OnRetrieve", "Policy", "Snapshot", "unique_id"]
+__all__ = [
+    "Caution",
+    "CommitPlan",
+    "Maildrop",
+    "Memory",
+    "OnDelete",
+    "OnRetrieve",
+    "Policy",
+    "Sighting",
+    "Snapshot",
+    "doubt",
+    "unique_id",
+]

@@ -59,17 +59,17 @@ class Connection:
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
             self._searched = len(self._buffer)
-            if self._searched > LINE_LIMIT:
+            if self._searched > LINE_LIMIT + 1:  # the one may be the CR of a CRLF
                 self._skipping = True
                 self._forget()
             return NEED_DATA
-        line = bytes(self._buffer[:end])
+        line = bytes(self._buffer[:end]).removesuffix(b"\r")  # a bare LF ends a line too: scripts send it
         del self._buffer[: end + 1]
         self._searched = 0
         if self._skipping or len(line) > LINE_LIMIT:
             self._skipping = False
             return self._too_long()
-        return self._read(line.removesuffix(b"\r"))  # a bare LF ends a line too: scripts send it
+        return self._read(line)
 
     def send(self, reply: Reply) -> Iterator[bytes]:
         """The octets of a reply; the state moves as the reply says."""

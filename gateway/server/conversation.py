@@ -65,7 +65,7 @@ class Conversation:
             self._wire.abort()
         except GatewayError as error:  # in the middle of a message: the client must see that it is not whole
             how = f"broken off within a message: {error}"
-            self._wire.abort()
+            await self._close_within_a_message()
         except Exception as error:
             how = "internal error"
             self._emit(Crashed(repr(error), traceback.format_exc()))
@@ -73,6 +73,14 @@ class Conversation:
         finally:
             await self.session.close()
         return self._stopped or how
+
+    async def _close_within_a_message(self) -> None:
+        """What was answered before still goes out; the dot that would end the message does not."""
+        try:
+            await self._flush()
+            self._wire.close(self._patience.stalled)
+        except ConnectionOver:
+            self._wire.abort()
 
     def stop(self, why: str) -> None:
         """End it now, from outside."""

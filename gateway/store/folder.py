@@ -1,4 +1,4 @@
-"""The state folder: made if it is not there, and nobody else's to read."""
+"""The state folder: made if it is not there, and what is in it is nobody else's to read."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,11 @@ SYSTEM_FOLDER = Path("/var/lib/pop3-gateway")
 
 
 class StateFolder:
-    """`path` exists, is writable, and is closed to others. Raises StateError with what to do about it."""
+    """`path` exists and is writable. Raises StateError with what to do about it.
+
+    What we make is closed to others; a folder that is there already stays as its owner has it, but what we put
+    into it is closed all the same.
+    """
 
     def __init__(self, configured: Path | None) -> None:
         self.path = (configured or default_folder()).absolute()
@@ -34,7 +38,11 @@ class StateFolder:
 
 
 def default_folder() -> Path:
-    """The system's where we may write it (or make it, as root), the user's own otherwise."""
+    """The system's where we may write it (or make it, as root), the user's own otherwise. Raises StateError."""
     if os.access(SYSTEM_FOLDER if SYSTEM_FOLDER.exists() else SYSTEM_FOLDER.parent, os.W_OK):
         return SYSTEM_FOLDER
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "pop3-gateway"
+    try:
+        own = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    except RuntimeError:
+        raise StateError("no state folder: this user has no home; give one with --state") from None
+    return Path(own) / "pop3-gateway"

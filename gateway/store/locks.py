@@ -5,6 +5,7 @@ that no crash leaves a maildrop locked. The file itself is removed with the lock
 is empty and locks nobody out.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -44,7 +45,8 @@ class FileLock:
     def release(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            self._path.unlink(missing_ok=True)  # before the lock ends, or it would be the next holder's
+            with contextlib.suppress(OSError):
+                self._path.unlink()  # before the lock ends, or it would be the next holder's
             os.close(file)
 
     def _try(self) -> int | None:

@@ -37,6 +37,10 @@ class Scene:
 class Fault:
     """A misbehaviour; those that exist are in ``tests/fakes/faults.py``."""
 
+    def __repr__(self) -> str:
+        """The same in every process: it names tests."""
+        return f"{type(self).__name__}({', '.join(map(str, vars(self).values()))})"
+
     def before(self, scene: Scene) -> bool:
         """Ahead of the command; False: the command is not done."""
         return True

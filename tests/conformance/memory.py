@@ -1,0 +1,177 @@
+"""The rooms behind a session, in memory: accounts, mailboxes and locks that keep what ports.py promises."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from gateway.accounts import LoginDelay
+from gateway.errors import BadCredentials, GatewayError, MaildropInUse, MessageGone, UpstreamError
+from gateway.maildrop import CommitPlan, Policy, Snapshot
+from gateway.ports import Account, Endpoint, MaildropLock, TlsMode
+from gateway.sasl import Credentials
+from gateway.session import Services
+
+FOLDER = "INBOX"
+UPSTREAM = Endpoint("imap.example.org", 993, TlsMode.IMPLICIT)
+
+
+@dataclass(slots=True)
+class Message:
+    """A message at rest. `breaks_after` so many octets the upstream sends no more of it."""
+
+    name: str
+    uid: int
+    octets: bytes
+    seen: bool = False
+    breaks_after: int | None = None
+
+
+@dataclass(slots=True)
+class Folder:
+    """One user's mailbox upstream."""
+
+    password: str
+    uidvalidity: int = 1
+    messages: list[Message] = field(default_factory=list)
+    read_only: bool = False
+
+    def find(self, uid: int) -> Message | None:
+        return next((message for message in self.messages if message.uid == uid), None)
+
+    def named(self, name: str) -> Message:
+        return next(message for message in self.messages if message.name == name)
+
+    def add(self, name: str, octets: bytes, uid: int | None = None) -> None:
+        if uid is None:
+            uid = max((message.uid for message in self.messages), default=0) + 1
+        self.messages.append(Message(name, uid, octets))
+
+    def remove(self, message: Message) -> None:
+        self.messages.remove(message)
+
+
+@dataclass(slots=True)
+class Upstream:
+    """The mail server behind the gateway, and what is wrong with it now."""
+
+    folders: dict[str, Folder] = field(default_factory=dict)
+    block_octets: int = 65_536  # bodies come in blocks of so many
+    fault: GatewayError | None = None  # whatever is asked of it
+    list_fault: GatewayError | None = None  # at a login, when it has found the password right
+    commit_fault: GatewayError | None = None  # at QUIT, when it has removed one message
+    login_seconds: float = 0
+    commit_seconds: float = 0
+
+    def services(self, login_delay: float) -> Services:
+        return Services(MemoryAccounts(), MemoryMailboxes(self), MemoryLocks(), LoginDelay(login_delay))
+
+    def work(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+
+class MemoryAccounts:
+    """Implements ports.Accounts as pass-through does."""
+
+    async def resolve(self, credentials: Credentials) -> Account:
+        return Account(UPSTREAM, credentials, FOLDER, Policy())
+
+
+class MemoryMailboxes:
+    """Implements ports.Mailboxes."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def open(self, account: Account, admit: Callable[[], None]) -> "MemoryMailbox":
+        self._upstream.work()
+        await asyncio.sleep(self._upstream.login_seconds)
+        folder = self._upstream.folders.get(account.credentials.user)
+        if folder is None or account.credentials.secret.reveal() != folder.password:
+            raise BadCredentials
+        admit()
+        if self._upstream.list_fault is not None:
+            raise self._upstream.list_fault
+        return MemoryMailbox(self._upstream, folder)
+
+
+class MemoryMailbox:
+    """Implements ports.Mailbox. The snapshot is what the folder had when it was opened."""
+
+    def __init__(self, upstream: Upstream, folder: Folder) -> None:
+        rows = [(message.uid, len(message.octets)) for message in folder.messages]
+        self.snapshot = Snapshot.of(folder.uidvalidity, rows, read_only=folder.read_only)
+        self._upstream = upstream
+        self._folder = folder
+
+    async def open_body(self, uid: int, octets: int | None = None) -> "MemoryBody":
+        self._upstream.work()
+        message = self._folder.find(uid)
+        if message is None:
+            raise MessageGone
+        return MemoryBody(message, octets, self._upstream.block_octets)
+
+    async def commit(self, plan: CommitPlan) -> None:
+        self._upstream.work()
+        await asyncio.sleep(self._upstream.commit_seconds)
+        if plan.uidvalidity != self._folder.uidvalidity:
+            raise UpstreamError("UIDVALIDITY changed")
+        for uid in plan.delete:
+            message = self._folder.find(uid)
+            if message is not None:
+                self._folder.remove(message)
+            if self._upstream.commit_fault is not None:
+                raise self._upstream.commit_fault
+        for uid in plan.retrieved:
+            message = self._folder.find(uid)
+            if message is not None:
+                message.seen = True
+
+    async def close(self) -> None:
+        pass
+
+
+class MemoryBody:
+    """Implements ports.Body."""
+
+    def __init__(self, message: Message, octets: int | None, block_octets: int) -> None:
+        self._octets = message.octets[:octets]
+        self._breaks_after = message.breaks_after
+        self._block_octets = block_octets
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        whole = self._octets[: self._breaks_after]
+        for start in range(0, len(whole), self._block_octets):
+            yield whole[start : start + self._block_octets]
+        if self._breaks_after is not None and len(self._octets) > self._breaks_after:
+            raise UpstreamError("the connection was lost within the message")
+
+    async def aclose(self) -> None:
+        pass
+
+
+class MemoryLocks:
+    """Implements ports.Locks."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, MaildropLock] = {}
+
+    def lock(self, maildrop_key: str) -> "MemoryLock":
+        return MemoryLock(maildrop_key, self._held)
+
+
+class MemoryLock:
+    """Implements ports.MaildropLock."""
+
+    def __init__(self, key: str, held: dict[str, MaildropLock]) -> None:
+        self._key = key
+        self._held = held
+
+    def acquire(self) -> None:
+        if self._key in self._held:
+            raise MaildropInUse
+        self._held[self._key] = self
+
+    def release(self) -> None:
+        if self._held.get(self._key) is self:
+            del self._held[self._key]

@@ -1,0 +1,322 @@
+"""QUIT upstream: just what was asked for, nothing of anybody else's, and the truth about it."""
+
+import pytest
+
+from gateway.errors import (
+    GatewayError,
+    Refused,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamSilent,
+    UpstreamUnreachable,
+)
+from gateway.maildrop import OnDelete, OnRetrieve
+from gateway.telemetry.events import CommandFailed, UpstreamReconnected
+from tests.fakes.faults import Bye, Close, Edit, Insert, ReadOnly, Say, Send, Stall
+from tests.fakes.imap import FakeImap
+from tests.fakes.imap_connection import Fault
+from tests.imap.conftest import HASTY, ONE, Upstream, commit, flags, uids
+
+UIDPLUS = ["IMAP4rev1", "UIDPLUS"]
+REV2 = ["IMAP4rev1", "IMAP4rev2", "UIDPLUS"]
+BARE = ["IMAP4rev1"]
+
+# When the connection breaks: before the command is done, after it, or with a BYE.
+BREAKS: list[Fault] = [Close(), Close(done=True), Close(reset=True), Bye(), Bye(done=True)]
+
+
+def since_login(fake: FakeImap) -> list[str]:
+    return fake.verbs[fake.verbs.index("UID FETCH") + 1 :]
+
+
+@pytest.fixture
+def others(fake: FakeImap) -> FakeImap:
+    """Somebody else has flagged message 3 as deleted."""
+    fake.flag("ann", [3], "\\Deleted")
+    return fake
+
+
+@pytest.mark.parametrize("capabilities", [UIDPLUS, REV2])
+async def test_with_uidplus_just_ours_is_removed(
+    others: FakeImap, upstream: Upstream, capabilities: list[str]
+) -> None:
+    others.settings.capabilities = capabilities
+    await commit(await upstream.open(), delete=(1,))
+    assert uids(others) == [2, 3]
+    assert since_login(others) == ["UID STORE", "UID EXPUNGE"]
+
+
+async def test_uidplus_that_is_announced_only_after_the_login_counts(others: FakeImap, upstream: Upstream) -> None:
+    others.settings.capabilities = BARE
+    others.settings.capabilities_after_login = UIDPLUS
+    await commit(await upstream.open(), delete=(1,))
+    assert uids(others) == [2, 3]
+
+
+async def test_capabilities_that_were_not_told_are_asked_for_once(others: FakeImap, upstream: Upstream) -> None:
+    others.settings.capability_after_login = False
+    await commit(await upstream.open(), delete=(1, 2))
+    assert uids(others) == [3]
+    assert since_login(others) == ["UID STORE", "CAPABILITY", "UID EXPUNGE"]
+
+
+async def test_without_uidplus_ours_is_removed_where_nobody_elses_would_go(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    fake.settings.capabilities = BARE
+    await commit(await upstream.open(), delete=(1, 3))
+    assert uids(fake) == [2]
+    assert since_login(fake) == ["UID STORE", "UID SEARCH", "EXPUNGE"]
+
+
+async def test_without_uidplus_nothing_is_removed_where_somebody_elses_would_go(
+    others: FakeImap, upstream: Upstream
+) -> None:
+    others.settings.capabilities = BARE
+    with pytest.raises(UpstreamError) as caught:
+        await commit(await upstream.open(), delete=(1,))
+    assert uids(others) == [1, 2, 3]
+    assert flags(others)[1] == {"\\Deleted"}
+    assert "EXPUNGE" not in others.verbs
+    assert "flagged as deleted" in caught.value.reply
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Edit("SEARCH", None),
+        Edit(r"SEARCH.*", "SEARCH"),
+        Edit(r"SEARCH.*", "SEARCH x"),
+        Edit(r"SEARCH.*", "SEARCH 1 x"),
+        Edit(r"SEARCH.*", "SEARCH 1 " + "(" * 3000),
+        Edit(r"SEARCH.*", "SEARCH {3}\r\n1 2"),
+        Insert("* SEARCH 1"),
+        Say("NO not now"),
+        Say("BAD what"),
+        Say("OK done"),
+        Close(),
+        Bye(),
+    ],
+    ids=lambda fault: repr(fault)[:60],
+)
+async def test_a_search_that_is_not_answered_is_not_taken_for_nobody_elses(
+    others: FakeImap, upstream: Upstream, fault: Fault
+) -> None:
+    others.settings.capabilities = BARE
+    others.on("UID SEARCH", fault)
+    with pytest.raises(UpstreamError):
+        await commit(await upstream.open(), delete=(1,))
+    assert uids(others) == [1, 2, 3]
+    assert "EXPUNGE" not in others.verbs
+
+
+async def test_another_client_that_flags_at_the_last_moment_loses_nothing_with_uidplus(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    fake.on("UID EXPUNGE", lambda *_: fake.flag("ann", [2], "\\Deleted"))
+    await commit(await upstream.open(), delete=(1,))
+    assert uids(fake) == [2, 3]
+
+
+async def test_on_delete_flag_only_flags(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open(upstream.account(on_delete=OnDelete.FLAG))
+    await commit(mailbox, delete=(1,))
+    assert flags(fake) == {1: {"\\Deleted"}, 2: set(), 3: set()}
+    assert since_login(fake) == ["UID STORE"]
+
+
+async def test_what_was_retrieved_and_kept_is_seen(fake: FakeImap, upstream: Upstream) -> None:
+    await commit(await upstream.open(), delete=(1,), retrieved=(2, 3))
+    assert flags(fake) == {2: {"\\Seen"}, 3: {"\\Seen"}}
+
+
+async def test_on_retrieve_nothing_leaves_no_trace(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open(upstream.account(on_retrieve=OnRetrieve.NOTHING))
+    await commit(mailbox, retrieved=(2,))
+    assert flags(fake)[2] == set()
+    assert since_login(fake) == []
+
+
+async def test_flags_that_others_set_stay(fake: FakeImap, upstream: Upstream) -> None:
+    fake.flag("ann", [1], "\\Flagged", "$work")
+    await commit(await upstream.open(), retrieved=(1,))
+    assert flags(fake)[1] == {"\\Flagged", "$work", "\\Seen"}
+
+
+async def test_thousands_of_messages_go_in_lines_that_every_server_takes(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    fake.deliver("ann", [ONE] * 6000)
+    even = tuple(uid for uid in uids(fake) if uid % 2 == 0)
+    await commit(await upstream.open(), delete=even)
+    assert all(uid % 2 for uid in uids(fake))
+    assert max(len(command.line) for command in fake.log) < 4100
+
+
+async def test_a_message_that_another_client_removed_is_no_reason_to_fail(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    mailbox = await upstream.open()
+    fake.expunge("ann", [1])
+    await commit(mailbox, delete=(1, 2))
+    assert uids(fake) == [3]
+
+
+# When it is refused
+
+
+@pytest.mark.parametrize("verb", ["UID STORE", "UID EXPUNGE"])
+@pytest.mark.parametrize("fault", [Say("NO no"), Say("NO [LIMIT] later"), Say("BAD what")], ids=repr)
+async def test_a_no_is_told_and_the_connection_stays(
+    fake: FakeImap, upstream: Upstream, verb: str, fault: Fault
+) -> None:
+    mailbox = await upstream.open()
+    fake.on(verb, fault)
+    with pytest.raises(UpstreamRefused):
+        await commit(mailbox, delete=(1,))
+    assert uids(fake) == [1, 2, 3]
+    fake.forgive()
+    await commit(mailbox, delete=(1,))
+    assert fake.counts.connections == 1
+
+
+async def test_without_the_flag_nothing_is_expunged(others: FakeImap, upstream: Upstream) -> None:
+    others.settings.capabilities = BARE
+    mailbox = await upstream.open()
+    others.on("UID STORE", Say("NO [NOPERM] no"))
+    with pytest.raises(GatewayError):
+        await commit(mailbox, delete=(1,))
+    assert not {"EXPUNGE", "UID EXPUNGE"} & set(others.verbs)
+
+
+@pytest.mark.parametrize("verb", ["UID STORE", "UID EXPUNGE"])
+async def test_silence_is_told_and_not_asked_for_twice(fake: FakeImap, upstream: Upstream, verb: str) -> None:
+    upstream.timeouts = HASTY
+    mailbox = await upstream.open()
+    fake.on(verb, Stall())
+    with pytest.raises(UpstreamSilent):
+        await commit(mailbox, delete=(1,))
+    assert fake.counts.connections == 1
+    assert fake.verbs.count(verb) == 1
+
+
+# When the connection breaks
+
+
+@pytest.mark.parametrize("capabilities", [UIDPLUS, BARE], ids=["UIDPLUS", "bare"])
+@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("fault", BREAKS, ids=repr)
+async def test_a_connection_that_breaks_is_replaced_and_the_outcome_is_as_asked(
+    fake: FakeImap, upstream: Upstream, capabilities: list[str], step: int, fault: Fault
+) -> None:
+    fake.settings.capabilities = capabilities
+    steps = ["UID STORE", "UID EXPUNGE"] if capabilities is UIDPLUS else ["UID STORE", "UID SEARCH", "EXPUNGE"]
+    mailbox = await upstream.open()
+    fake.on(steps[(step - 1) % len(steps)], fault, times=1)
+    await commit(mailbox, delete=(1, 2), retrieved=(3,))
+    assert flags(fake) == {3: {"\\Seen"}}
+    assert fake.counts.connections == 2
+    assert [type(event) for event in upstream.events] == [UpstreamReconnected]
+
+
+@pytest.mark.parametrize("verb", ["UID STORE", "UID EXPUNGE"])
+@pytest.mark.parametrize("fault", BREAKS[:2], ids=repr)
+async def test_one_that_breaks_every_time_is_an_error_and_not_tried_for_ever(
+    fake: FakeImap, upstream: Upstream, verb: str, fault: Fault
+) -> None:
+    mailbox = await upstream.open()
+    fake.on(verb, fault)
+    with pytest.raises(UpstreamUnreachable):
+        await commit(mailbox, delete=(1,))
+    assert fake.counts.connections == 2
+
+
+@pytest.mark.parametrize("fault", BREAKS, ids=repr)
+async def test_somebody_elses_stays_whenever_it_breaks(others: FakeImap, upstream: Upstream, fault: Fault) -> None:
+    others.settings.capabilities = BARE
+    mailbox = await upstream.open()
+    others.on("UID SEARCH", fault, times=1)
+    with pytest.raises(UpstreamError):
+        await commit(mailbox, delete=(1,))
+    assert uids(others) == [1, 2, 3]
+
+
+async def test_a_mailbox_that_was_made_anew_meanwhile_is_left_alone(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    fake.renumber("ann")
+    fake.drop()
+    with pytest.raises(UpstreamError, match="UIDVALIDITY changed"):
+        await commit(mailbox, delete=(1,))
+    assert len(uids(fake)) == 3
+    assert "UID STORE" not in fake.verbs
+
+
+# When only the seen flag fails: nobody loses mail by it
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Say("NO no"),
+        Say("NO [NOPERM] no"),
+        Say("NO [INUSE] no"),
+        Say("NO [EXPIRED] no"),
+        Say("BAD what"),
+        Close(),
+        Bye(),
+        Send("garbage\r\n"),
+    ],
+    ids=repr,
+)
+async def test_quit_succeeds_although_seen_could_not_be_set(
+    fake: FakeImap, upstream: Upstream, fault: Fault
+) -> None:
+    mailbox = await upstream.open()
+    fake.on("UID STORE", fault, has="Seen")
+    await commit(mailbox, delete=(1,), retrieved=(2,))
+    assert uids(fake) == [2, 3]
+    assert CommandFailed in [type(event) for event in upstream.events]
+
+
+async def test_quit_succeeds_although_the_password_was_changed_before_seen_could_be_set(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    mailbox = await upstream.open()
+    fake.add_user("ann", "changed")
+    fake.on("UID STORE", Close(), has="Seen")
+    await commit(mailbox, delete=(1,), retrieved=(2,))
+    assert uids(fake) == [2, 3]
+
+
+async def test_quit_in_a_read_only_mailbox_costs_no_second_login_and_no_warning(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    fake.on("SELECT", ReadOnly())
+    await commit(await upstream.open(), retrieved=(1,))
+    assert fake.counts.connections == 1
+    assert upstream.events == []
+
+
+# What ports.Mailbox promises
+
+
+@pytest.mark.parametrize("code", ["INUSE", "EXPIRED", "AUTHENTICATIONFAILED", "NOPERM", "LIMIT"])
+async def test_every_error_of_an_open_mailbox_is_an_upstream_error(
+    fake: FakeImap, upstream: Upstream, code: str
+) -> None:
+    mailbox = await upstream.open()
+    fake.on("UID STORE", Say(f"NO [{code}] no"))
+    fake.on("UID FETCH", Say(f"NO [{code}] no"))
+    for attempt in (lambda: commit(mailbox, delete=(1,)), lambda: mailbox.open_body(1)):
+        with pytest.raises((UpstreamError, Refused)):
+            await attempt()
+
+
+async def test_also_when_the_password_was_changed_and_the_connection_broke(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    mailbox = await upstream.open()
+    fake.add_user("ann", "changed")
+    fake.drop()
+    with pytest.raises((UpstreamError, Refused)):
+        await mailbox.open_body(1)

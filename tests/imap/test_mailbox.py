@@ -1,0 +1,447 @@
+"""An open mailbox: what a login costs, bodies, and a connection that is replaced when it drops."""
+
+import asyncio
+import threading
+
+import pytest
+
+from gateway.errors import (
+    MaildropInUse,
+    MessageGone,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamSilent,
+    UpstreamUnreachable,
+)
+from gateway.imap.mailbox import DISCARD_OCTETS, UpstreamMailboxes
+from gateway.imap.transport import BLOCK_OCTETS
+from gateway.ports import TlsMode
+from gateway.telemetry.events import UpstreamReconnected
+from tests.fakes.faults import Bye, Close, Delay, Edit, EndlessLine, Hold, Insert, Say, Send, Stall
+from tests.fakes.imap import FakeImap
+from tests.fakes.imap_connection import Fault
+from tests.fakes.row_faults import (
+    Announce,
+    BodyIs,
+    FlagsOnly,
+    Item,
+    Literal8,
+    NoRow,
+    Order,
+    Quoted,
+    Twice,
+    WholeBody,
+    Without,
+)
+from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, read, secured, uids
+
+LARGE = bytes(range(256)) * 4096  # a megabyte
+HUGE = bytes(range(256)) * 8192
+
+
+def reconnects(upstream: Upstream) -> int:
+    return sum(isinstance(event, UpstreamReconnected) for event in upstream.events)
+
+
+# What a login costs
+
+
+async def test_a_cold_open_takes_three_round_trips(fake: FakeImap, upstream: Upstream) -> None:
+    await upstream.open()
+    assert fake.verbs == ["LOGIN", "SELECT", "UID FETCH"]
+    assert (fake.counts.connections, fake.counts.round_trips) == (1, 3)
+
+
+async def test_and_two_where_the_mailbox_is_empty(fake: FakeImap, upstream: Upstream) -> None:
+    fake.expunge("ann", [1, 2, 3])
+    await upstream.open()
+    assert fake.counts.round_trips == 2
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "password", "round_trips"),
+    [
+        (["IMAP4rev1", "LITERAL+"], 'sec"ret', 3),
+        (["IMAP4rev1"], 'sec"ret', 5),
+        (["IMAP4rev1", "AUTH=PLAIN", "SASL-IR"], 'sec"ret', 3),
+        (["IMAP4rev1", "AUTH=PLAIN"], 'sec"ret', 4),
+    ],
+)
+async def test_an_odd_password_costs_a_round_trip_for_each_invitation(
+    fake: FakeImap, upstream: Upstream, capabilities: list[str], password: str, round_trips: int
+) -> None:
+    fake.settings.capabilities = capabilities
+    fake.add_user("ann", password)
+    await upstream.open(upstream.account("ann", password))
+    assert fake.counts.round_trips == round_trips
+
+
+async def test_capabilities_that_are_not_told_cost_one_round_trip(fake: FakeImap, upstream: Upstream) -> None:
+    fake.settings.capability_in_greeting = fake.settings.capability_after_login = False
+    await upstream.open()
+    assert fake.verbs == ["CAPABILITY", "LOGIN", "SELECT", "UID FETCH"]
+    assert fake.counts.round_trips == 4
+
+
+async def test_starttls_costs_two(secure_fake: FakeImap, secure_upstream: Upstream) -> None:
+    secure_upstream.endpoint = secured(secure_fake, TlsMode.STARTTLS)
+    await secure_upstream.open()
+    assert secure_fake.verbs == ["STARTTLS", "CAPABILITY", "LOGIN", "SELECT", "UID FETCH"]
+    assert secure_fake.counts.round_trips == 5
+
+
+async def test_ten_thousand_messages_are_listed_in_the_same_three(fake: FakeImap, upstream: Upstream) -> None:
+    fake.deliver("ann", [ONE] * 10_000)
+    assert len((await upstream.open()).snapshot) == 10_003
+    assert fake.counts.round_trips == 3
+
+
+async def test_a_message_takes_one_and_a_quit_one_for_each_step(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    before = fake.counts
+    assert await read(mailbox, 2) == TWO
+    assert (fake.counts - before).round_trips == 1
+
+
+async def test_the_end_is_a_logout_and_never_a_close(fake: FakeImap, upstream: Upstream) -> None:
+    fake.flag("ann", [1], "\\Deleted")
+    mailbox = await upstream.open()
+    await mailbox.close()
+    await mailbox.close()
+    fake.wait_until_idle()
+    assert fake.verbs[-1] == "LOGOUT"
+    assert "CLOSE" not in fake.verbs
+    assert uids(fake) == [1, 2, 3]
+
+
+# Admission
+
+
+async def test_admit_is_asked_after_the_login_and_before_the_listing(fake: FakeImap, upstream: Upstream) -> None:
+    seen: list[list[str]] = []
+    await upstream.open(admit=lambda: seen.append(fake.verbs))
+    assert seen == [["LOGIN"]]
+
+
+async def test_what_admit_raises_ends_the_login(fake: FakeImap, upstream: Upstream) -> None:
+    def refuse() -> None:
+        raise MaildropInUse
+
+    with pytest.raises(MaildropInUse):
+        await upstream.open(admit=refuse)
+    fake.wait_until_idle()
+    assert fake.verbs == ["LOGIN", "LOGOUT"]
+
+
+@pytest.mark.parametrize("verb", ["LOGIN", "SELECT", "UID FETCH"])
+@pytest.mark.parametrize("fault", [Close(), Bye(), Say("NO no"), Send("x\r\n"), Stall()], ids=repr)
+async def test_a_login_that_fails_leaves_no_connection_behind(
+    fake: FakeImap, upstream: Upstream, verb: str, fault: Fault
+) -> None:
+    upstream.timeouts = HASTY
+    fake.on(verb, fault)
+    with pytest.raises(Exception, match=r".+"):
+        await upstream.open()
+    fake.wait_until_idle(10)
+
+
+async def test_a_login_that_is_cancelled_leaves_no_connection_behind(fake: FakeImap, upstream: Upstream) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    fake.on("SELECT", lambda *_: asked.set(), Hold(answer))
+    mailboxes = UpstreamMailboxes(upstream.threads, upstream.timeouts, upstream.events.append)
+    task = asyncio.create_task(mailboxes.open(upstream.account(), lambda: None))
+    await asyncio.to_thread(asked.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    answer.set()
+    await asyncio.to_thread(fake.wait_until_idle)
+
+
+async def test_a_session_whose_connection_stays_silent_is_not_waited_for(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    upstream.timeouts = HASTY
+    for verb in ("SELECT", "UID FETCH"):
+        rule = fake.on(verb, Stall())
+        with pytest.raises(UpstreamSilent):
+            await upstream.open()
+        fake.forgive(rule)
+
+
+@pytest.mark.parametrize("verb", ["SELECT", "UID FETCH"])
+@pytest.mark.parametrize("fault", [Send("* OK x\r\n", times=None), EndlessLine(400_000)], ids=repr)
+async def test_an_answer_without_end_is_an_error(
+    fake: FakeImap, upstream: Upstream, verb: str, fault: Fault
+) -> None:
+    upstream.timeouts = HASTY
+    fake.on(verb, fault)
+    with pytest.raises(UpstreamError):
+        await upstream.open()
+
+
+# Bodies
+
+
+async def test_messages_come_as_they_are(fake: FakeImap, upstream: Upstream) -> None:
+    odd = [b"", b"\0\r\n", b"bare\nlf\n", b"no end", b")\r\nGWB OK\r\n", b"\r", LARGE]
+    fake.deliver("ann", odd)
+    mailbox = await upstream.open()
+    for uid, octets in enumerate([ONE, TWO, THREE, *odd], 1):
+        assert await read(mailbox, uid) == octets
+    assert fake.counts.connections == 1
+
+
+async def test_looking_marks_nothing_as_seen(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    await read(mailbox, 1)
+    await read(mailbox, 2, 5)
+    assert [stored.flags for stored in fake.messages("ann")] == [frozenset()] * 3
+
+
+async def test_the_beginning_of_a_message(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    assert await read(mailbox, 1, 10) == ONE[:10]
+    assert await read(mailbox, 1, 10_000) == ONE
+    fake.on("UID FETCH", WholeBody())  # a server that ignores the range
+    assert await read(mailbox, 1, 10) == ONE
+
+
+async def test_blocks_are_not_larger_than_256_kib(fake: FakeImap, upstream: Upstream) -> None:
+    [uid] = fake.deliver("ann", [HUGE])
+    body = await (await upstream.open()).open_body(uid)
+    blocks = [block async for block in body]
+    assert b"".join(blocks) == HUGE
+    assert max(map(len, blocks)) <= BLOCK_OCTETS
+
+
+GONE: list[Fault] = [
+    NoRow(),
+    Item("BODY", "NIL"),
+    Item("BODY", '""'),
+    BodyIs(b""),
+    FlagsOnly(),
+    FlagsOnly(uid=True),
+    Without("BODY"),
+    Item("UID", "3"),
+    Say("OK done"),
+]
+
+
+@pytest.mark.parametrize("fault", GONE, ids=repr)
+async def test_an_answer_without_our_message_is_a_message_that_is_gone(
+    fake: FakeImap, upstream: Upstream, fault: Fault
+) -> None:
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", fault, uid=2)
+    with pytest.raises(MessageGone):
+        await read(mailbox, 2)
+    assert await read(mailbox, 1) == ONE
+    assert fake.counts.connections == 1
+
+
+async def test_a_message_that_another_client_removed_is_gone(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    fake.expunge("ann", [2])
+    with pytest.raises(MessageGone):
+        await read(mailbox, 2)
+    assert await read(mailbox, 3) == THREE
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Without("UID"),
+        Order("BODY", "UID"),
+        Announce(more=1),
+        Announce(more=-1),
+        Announce(99_999_999_999),
+        Quoted(),
+        Say("NO no"),
+        Say("BAD what"),
+        Say("NO [LIMIT] later"),
+        Edit("^OK.*", "NO [SERVERBUG] not all of it"),
+    ],
+    ids=repr,
+)
+async def test_an_answer_that_cannot_be_right_is_an_error(
+    fake: FakeImap, upstream: Upstream, fault: Fault
+) -> None:
+    upstream.timeouts = HASTY
+    mailbox = await upstream.open()
+    wrong = [Item("UID", "3"), fault] if isinstance(fault, Order) else [fault]
+    fake.on("UID FETCH", *wrong, uid=2)
+    with pytest.raises(UpstreamError):
+        await read(mailbox, 2)
+    fake.forgive()
+    assert await read(mailbox, 1) == ONE
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Order("BODY", "UID"), Literal8(), Twice(), Insert("* 2 FETCH (FLAGS (\\Seen))", "* 9 EXISTS", "* OK hi")],
+    ids=repr,
+)
+async def test_a_right_answer_in_another_form_is_taken(fake: FakeImap, upstream: Upstream, fault: Fault) -> None:
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", fault, uid=2)
+    assert await read(mailbox, 2) == TWO
+
+
+# A no in the middle
+
+
+async def test_a_no_behind_a_large_body_does_not_stall_the_session(fake: FakeImap, upstream: Upstream) -> None:
+    """The body is over when the no comes: there is nothing more to wait for."""
+    upstream.timeouts = HASTY
+    [uid] = fake.deliver("ann", [LARGE])
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", Edit("^OK.*", "NO [SERVERBUG] not all of it"), uid=uid)
+    before = fake.counts
+    with pytest.raises(UpstreamRefused):
+        await read(mailbox, uid)
+    fake.forgive()
+    assert await read(mailbox, 1) == ONE
+    assert (fake.counts - before).connections == 0  # a tagged no: the connection is as good as before
+
+
+# A body that is not taken to its end
+
+
+async def abandoned(mailbox_of: Upstream, uid: int) -> None:
+    mailbox = mailbox_of.opened[0]
+    body = await mailbox.open_body(uid)
+    async for _ in body:
+        break
+    await body.aclose()
+    await body.aclose()
+
+
+async def test_the_rest_of_a_short_body_is_read_and_the_connection_kept(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    [uid] = fake.deliver("ann", [LARGE])
+    assert len(LARGE) <= DISCARD_OCTETS
+    mailbox = await upstream.open()
+    await abandoned(upstream, uid)
+    assert await read(mailbox, 1) == ONE
+    assert fake.counts.connections == 1
+
+
+async def test_for_the_rest_of_a_long_one_nobody_waits(fake: FakeImap, upstream: Upstream) -> None:
+    [uid] = fake.deliver("ann", [HUGE * 3])
+    mailbox = await upstream.open()
+    await abandoned(upstream, uid)
+    assert await read(mailbox, 1) == ONE
+    assert fake.counts.connections == 2
+
+
+async def test_a_rest_that_does_not_come_gives_the_connection_up(fake: FakeImap, upstream: Upstream) -> None:
+    upstream.timeouts = HASTY
+    [uid] = fake.deliver("ann", [LARGE])
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", Stall(octets=1000, of="literal"), uid=uid)
+    await abandoned(upstream, uid)
+    assert await read(mailbox, 1) == ONE
+    assert fake.counts.connections == 2
+
+
+async def test_a_reader_that_is_cancelled_gives_the_connection_up(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", Stall(), uid=2)
+    task = asyncio.create_task(mailbox.open_body(2))
+    while fake.verbs.count("UID FETCH") < 2:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(fake.wait_until_idle)
+
+
+# A connection that drops
+
+
+@pytest.mark.parametrize("last_words", [(), ("* BYE AccessTokenExpired",)])
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_connection_that_dropped_is_replaced_and_the_snapshot_stays(
+    fake: FakeImap, upstream: Upstream, last_words: tuple[str, ...], reset: bool
+) -> None:
+    mailbox = await upstream.open()
+    before = mailbox.snapshot
+    fake.drop(*last_words, reset=reset)
+    fake.deliver("ann", [ONE])
+    assert await read(mailbox, 2) == TWO
+    assert mailbox.snapshot is before
+    assert reconnects(upstream) == 1
+    assert fake.connections[1].verbs == ["LOGIN", "SELECT", "UID FETCH"]
+
+
+async def test_a_mailbox_that_was_made_anew_is_not_taken_for_ours(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    fake.renumber("ann", uids={1: 2, 2: 1, 3: 3})
+    fake.drop()
+    with pytest.raises(UpstreamError, match="UIDVALIDITY changed"):
+        await read(mailbox, 1)
+
+
+async def test_a_server_that_is_down_is_unreachable_and_back_when_it_is_up(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    mailbox = await upstream.open()
+    fake.down()
+    for _ in range(2):
+        with pytest.raises(UpstreamUnreachable):
+            await read(mailbox, 1)
+    fake.up()
+    assert await read(mailbox, 1) == ONE
+
+
+@pytest.mark.parametrize("octets", [0, 1, 10])
+async def test_a_poisonous_message_costs_so_many_connections_and_spares_the_others(
+    fake: FakeImap, upstream: Upstream, octets: int
+) -> None:
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", Close(octets=octets, of="literal"), uid=2)
+    for attempt in (1, 2):
+        with pytest.raises(UpstreamUnreachable):
+            await read(mailbox, 2)
+        assert fake.counts.connections <= 1 + 2 * attempt
+    assert await read(mailbox, 1) == ONE
+    assert await read(mailbox, 3) == THREE
+
+
+async def test_a_fetch_that_is_never_answered_is_given_up_and_not_repeated(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    upstream.timeouts = HASTY
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", Stall(), uid=2)
+    before = fake.verbs.count("UID FETCH")
+    with pytest.raises(UpstreamSilent):
+        await read(mailbox, 2)
+    assert fake.verbs.count("UID FETCH") == before + 1
+    assert await read(mailbox, 1) == ONE
+
+
+async def test_a_body_that_breaks_off_is_an_error_and_never_a_short_message(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    upstream.timeouts = HASTY
+    [uid] = fake.deliver("ann", [LARGE])
+    mailbox = await upstream.open()
+    faults: list[Fault] = [Close(octets=600_000), Stall(octets=600_000), Close(octets=600_000, reset=True)]
+    for fault in faults:
+        rule = fake.on("UID FETCH", fault, uid=uid)
+        with pytest.raises(UpstreamError):
+            await read(mailbox, uid)
+        fake.forgive(rule)
+    assert await read(mailbox, uid) == LARGE
+
+
+async def test_a_slow_body_may_take_longer_than_a_command(fake: FakeImap, upstream: Upstream) -> None:
+    upstream.timeouts = HASTY
+    [uid] = fake.deliver("ann", [b"x" * 4000])
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", Delay(0.2), uid=1)
+    assert await read(mailbox, 1) == ONE
+    assert len(await read(mailbox, uid)) == 4000

@@ -1,0 +1,191 @@
+"""The buffered connection: limits, deadlines, and ends."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.imap.tls import context
+from gateway.imap.transport import BLOCK_OCTETS, LINE_LIMIT, LITERAL_LIMIT, RECEIVE_OCTETS, Transport
+from tests.imap.wire import SECONDS, Scripted, cut, far_end
+
+SHORT = 0.05
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Transport, socket.socket]]:
+    near, far = socket.socketpair()
+    with near, far:
+        transport = Transport(near)
+        transport.allow(SECONDS)
+        yield transport, far
+
+
+@given(st.lists(st.sampled_from([b"a", b"\r\n", b"\n", b"\r", b"bc"]), max_size=30).map(b"".join), st.data())
+def test_lines_are_the_same_whatever_the_packets(stream: bytes, data: st.DataObject) -> None:
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=6))
+    transport = Scripted(*cut(stream, cuts))
+    lines = []
+    while line := transport.readline():
+        lines.append(line)
+    whole = stream[: stream.rfind(b"\n") + 1]
+    assert lines == [line + b"\n" for line in whole.split(b"\n")[:-1]]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), max_size=8), st.lists(st.integers(1, 12), max_size=12))
+def test_some_octets_are_never_none_never_more_and_lose_nothing(pieces: list[bytes], asked: list[int]) -> None:
+    transport = Scripted(*pieces)
+    taken = b""
+    whole = b"".join(pieces)
+    for most in asked:
+        if len(taken) == len(whole):
+            with pytest.raises(ConnectionError):
+                transport.read_some(most)
+            break
+        some = transport.read_some(most)
+        assert 1 <= len(some) <= most
+        taken += some
+    assert whole.startswith(taken)
+
+
+def test_reading_some_takes_what_is_here_up_to_what_is_asked() -> None:
+    with far_end(b"x" * (2 * BLOCK_OCTETS)) as transport:
+        taken = 0
+        while taken < 2 * BLOCK_OCTETS:
+            taken += len(transport.read_some(BLOCK_OCTETS))
+        with pytest.raises(ConnectionError, match="within a message"):
+            transport.read_some(1)
+
+
+def test_lines_and_octets_come_from_one_buffer() -> None:
+    transport = Scripted(b"* 1 FETCH {3}\r\nabc", b")\r\nT OK\r\n* 2")
+    assert transport.readline() == b"* 1 FETCH {3}\r\n"
+    assert transport.read_some(2) == b"ab"
+    assert transport.read(1) == b"c"
+    assert transport.read_lines() == b")\r\nT OK\r\n"
+    transport.unread(b"T OK\r\n")
+    assert transport.readline() == b"T OK\r\n"
+    assert transport.readline() == b""
+
+
+def test_all_whole_lines_that_are_here_come_at_once() -> None:
+    transport = Scripted(b"a", b"b\r\nc\r\nd", b"\r\n")
+    assert transport.read_lines() == b"ab\r\nc\r\n"
+    assert transport.read_lines() == b"d\r\n"
+    assert transport.read_lines() == b""
+
+
+# Limits
+
+
+def test_a_line_without_end_is_refused() -> None:
+    transport = Scripted(*[b"x" * RECEIVE_OCTETS] * 100)
+    with pytest.raises(ConnectionError, match=f"a line of more than {LINE_LIMIT} octets"):
+        transport.readline()
+    assert len(transport._buffer) <= LINE_LIMIT + RECEIVE_OCTETS
+
+
+def test_a_literal_that_would_be_held_whole_is_refused_before_it_is_read() -> None:
+    transport = Scripted(b"x")
+    with pytest.raises(ConnectionError, match="a literal of 99999999999 octets"):
+        transport.read(99_999_999_999)
+    with pytest.raises(ConnectionError):
+        transport.read(LITERAL_LIMIT + 1)
+
+
+def test_the_end_of_the_stream_within_a_literal_is_an_error() -> None:
+    with pytest.raises(ConnectionError, match="within a literal"):
+        Scripted(b"abc").read(4)
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        Transport.readline,
+        Transport.read_lines,
+        lambda transport: transport.read(1),
+        lambda transport: transport.read_some(1),
+        lambda transport: transport.send(b"x" * 100_000_000),
+    ],
+)
+@pytest.mark.parametrize("bound", [Transport.allow, Transport.end_by])
+def test_every_wait_has_an_end(
+    pair: tuple[Transport, socket.socket],
+    read: Callable[[Transport], object],
+    bound: Callable[[Transport, float], None],
+) -> None:
+    transport, _ = pair
+    bound(transport, SHORT)
+    transport.allow(SHORT if bound is Transport.allow else SECONDS)
+    with pytest.raises(TimeoutError):
+        read(transport)
+
+
+def test_drops_that_come_now_and_then_do_not_lengthen_it(pair: tuple[Transport, socket.socket]) -> None:
+    transport, far = pair
+    transport.allow(SHORT)
+    done = threading.Event()
+
+    def trickle() -> None:
+        while not done.wait(SHORT / 10):
+            far.sendall(b"x")
+
+    thread = threading.Thread(target=trickle)
+    thread.start()
+    with pytest.raises(TimeoutError):
+        transport.readline()
+    done.set()
+    thread.join()
+
+
+def test_a_deadline_that_has_passed_ends_the_exchange_even_if_octets_are_there(
+    pair: tuple[Transport, socket.socket],
+) -> None:
+    transport, far = pair
+    far.sendall(b"x")
+    transport.allow(-1)
+    with pytest.raises(TimeoutError):
+        transport.readline()
+
+
+def test_reading_without_a_deadline_is_a_bug() -> None:
+    near, far = socket.socketpair()
+    with near, far, pytest.raises(AssertionError):
+        Transport(near).readline()
+
+
+# Ends
+
+
+def test_abort_wakes_who_waits(pair: tuple[Transport, socket.socket]) -> None:
+    transport, _ = pair
+    timer = threading.Timer(SHORT, transport.abort)
+    timer.start()
+    assert transport.readline() == b""
+    timer.join()
+    transport.abort()
+
+
+def test_after_close_nothing_is_read(pair: tuple[Transport, socket.socket]) -> None:
+    transport, far = pair
+    far.sendall(b"a\r\nb\r\n")
+    assert transport.readline() == b"a\r\n"
+    transport.close()
+    transport.close()
+    transport.abort()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        transport.readline()
+
+
+def test_octets_behind_the_answer_to_starttls_are_an_attack(pair: tuple[Transport, socket.socket]) -> None:
+    transport, far = pair
+    far.sendall(b"T OK begin\r\n* CAPABILITY IMAP4rev1\r\n")
+    transport.readline()
+    with pytest.raises(ConnectionError, match="in clear"):
+        transport.start_tls(context(None), "localhost")

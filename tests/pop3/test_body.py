@@ -1,0 +1,154 @@
+"""Bodies: line ends repaired, dots stuffed, TOP cut; the same whatever blocks the message comes in."""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gateway.pop3 import BodyEncoder
+
+# The reference: slow, line by line, after RFC 1939 sections 3 and 7.
+
+
+def lines_of(message: bytes) -> list[bytes]:
+    """LF and CRLF end a line, and so does the end of the message, or a CR just there; NUL is 0x80."""
+    message = message.replace(b"\0", b"\x80")
+    parts = re.split(rb"\r?\n", re.sub(rb"\r\Z", b"\r\n", message))
+    return parts if parts[-1] else parts[:-1]
+
+
+def top_of(lines: list[bytes], count: int) -> list[bytes]:
+    return lines[: lines.index(b"") + 1 + count] if b"" in lines else lines
+
+
+def wire(lines: list[bytes]) -> bytes:
+    return b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in [*lines]) + b".\r\n"
+
+
+def unstuffed(encoded: bytes) -> bytes:
+    """What a client makes of it."""
+    lines = encoded.split(b"\r\n")
+    assert lines[-2:] == [b".", b""]
+    return b"".join(line.removeprefix(b".") + b"\r\n" for line in lines[:-2])
+
+
+def encoded(blocks: Iterable[bytes], top: int | None = None) -> tuple[bytes, BodyEncoder]:
+    encoder = BodyEncoder(top)
+    out = b"".join(map(encoder.feed, blocks))
+    return out + encoder.finish(), encoder
+
+
+def partitions(message: bytes) -> Iterator[list[bytes]]:
+    """Every way to cut it."""
+    for cuts in product([False, True], repeat=max(len(message) - 1, 0)):
+        blocks, begin = [], 0
+        for at, cut in enumerate(cuts, 1):
+            if cut:
+                blocks.append(message[begin:at])
+                begin = at
+        yield [*blocks, message[begin:]]
+
+
+BITS = st.sampled_from(
+    [b"\r", b"\n", b"\r\n", b"\r\n\r\n", b".", b"..", b"\r\n.\r\n", b"\0", b"a", b"\xff", b"Subject: x", b" "]
+)
+MESSAGES = st.one_of(st.lists(BITS, max_size=24).map(b"".join), st.binary(max_size=60))
+TOPS = st.one_of(st.none(), st.integers(0, 6), st.just(10**17))
+
+
+@settings(max_examples=300, deadline=None)
+@given(MESSAGES, TOPS, st.data())
+@example(b"a\r\n\r", None, None)
+def test_it_equals_the_reference(message: bytes, top: int | None, data: st.DataObject | None) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(message)), max_size=8))) if data else []
+    blocks = [message[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(message)], strict=True)]
+    out, encoder = encoded(blocks, top)
+    lines = lines_of(message) if top is None else top_of(lines_of(message), top)
+    assert out == wire(lines)
+    assert encoder.octets == sum(len(line) + 2 for line in lines)
+
+
+@settings(max_examples=150, deadline=None)
+@given(MESSAGES)
+def test_a_client_gets_the_repaired_message_back(message: bytes) -> None:
+    out, encoder = encoded([message])
+    assert out == b".\r\n" or out.endswith(b"\r\n.\r\n")
+    assert out.count(b"\r\n.\r\n") <= 1
+    assert b"\0" not in out
+    assert not re.search(rb"(?<!\r)\n", out)
+    assert len(unstuffed(out)) == encoder.octets
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"\r\n.\r\n.\n.", b".\r\n\r\r\n.", b"a\r\n\r\n.b\n", b"\r\r\r\n\n\r", b"\n\n..\r.", b"A:\n\n1\n2\n.3"],
+)
+@pytest.mark.parametrize("top", [None, 0, 1, 2])
+def test_no_boundary_between_blocks_makes_a_difference(message: bytes, top: int | None) -> None:
+    whole, _ = encoded([message], top)
+    assert {encoded(blocks, top)[0] for blocks in partitions(message)} == {whole}
+
+
+@pytest.mark.parametrize(
+    ("message", "out"),
+    [
+        (b"", b".\r\n"),
+        (b"a", b"a\r\n.\r\n"),
+        (b"a\r\n", b"a\r\n.\r\n"),
+        (b"a\nb\n", b"a\r\nb\r\n.\r\n"),
+        (b"a\r\nb\n", b"a\r\nb\r\n.\r\n"),
+        (b"a\rb\r\n", b"a\rb\r\n.\r\n"),
+        (b"a\r", b"a\r\n.\r\n"),
+        (b".", b"..\r\n.\r\n"),
+        (b".\r\n..\r\n", b"..\r\n...\r\n.\r\n"),
+        (b"\n.\n", b"\r\n..\r\n.\r\n"),
+        (b"a.\r.b", b"a.\r.b\r\n.\r\n"),
+        (b"a\0b\r\n", b"a\x80b\r\n.\r\n"),
+        ("für\r\n".encode(), "für\r\n".encode() + b".\r\n"),
+    ],
+)
+def test_examples(message: bytes, out: bytes) -> None:
+    assert encoded([message])[0] == out
+
+
+@pytest.mark.parametrize(
+    ("top", "out"),
+    [
+        (0, b"A: b\r\n\r\n.\r\n"),
+        (1, b"A: b\r\n\r\none\r\n.\r\n"),
+        (2, b"A: b\r\n\r\none\r\n\r\n.\r\n"),
+        (3, b"A: b\r\n\r\none\r\n\r\n..three\r\n.\r\n"),
+        (9, b"A: b\r\n\r\none\r\n\r\n..three\r\nfour\r\n.\r\n"),
+    ],
+)
+def test_top_is_the_header_the_blank_line_and_so_many_lines(top: int, out: bytes) -> None:
+    assert encoded([b"A: b\n\none\n\n.three\nfour"], top)[0] == out
+
+
+def test_a_message_without_a_blank_line_is_all_header() -> None:
+    assert encoded([b"A: b\r\nC: d"], 0)[0] == b"A: b\r\nC: d\r\n.\r\n"
+
+
+def test_top_says_when_no_further_block_can_add_anything() -> None:
+    encoder = BodyEncoder(1)
+    assert [(encoder.feed(block), encoder.done) for block in (b"A: b\r\n\r", b"\no", b"ne\r\ntwo", b"three")] == [
+        (b"A: b\r\n", False),
+        (b"\r\no", False),
+        (b"ne\r\n", True),
+        (b"", True),
+    ]
+    assert encoder.octets == 13
+    assert not BodyEncoder().done
+
+
+def test_a_whole_message_is_never_done_before_its_end() -> None:
+    _, encoder = encoded([b"a\r\n\r\nb\r\n"])
+    assert not encoder.done
+
+
+def test_a_block_of_dot_lines_at_most_grows_by_a_third() -> None:
+    block = b"\r\n." * 87_381
+    assert len(BodyEncoder().feed(block)) <= len(block) * 4 // 3 + 1

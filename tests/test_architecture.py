@@ -1,0 +1,213 @@
+"""The arrows between the rooms point inward, and nothing grows too large to read."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+GATEWAY = Path(__file__).parents[1] / "gateway"
+FILE_LINES = 350
+FUNCTION_LINES = 45
+
+# Which rooms a room may import, besides itself. An arrow that is not here is not allowed, nor is a room.
+ARROWS: dict[str, set[str]] = {
+    "__main__": {"cli"},
+    # `check` looks at an upstream and a certificate without a gateway around them.
+    "cli": {"app", "config", "errors", "imap", "maildrop", "ports", "sasl", "server", "telemetry"},
+    "app": {
+        *("accounts", "config", "errors", "imap", "maildrop", "ports"),
+        *("server", "session", "store", "telemetry"),
+    },
+    "server": {"errors", "pop3", "ports", "session", "telemetry", "transfer"},
+    "session": {"errors", "maildrop", "pop3", "ports", "sasl", "telemetry", "transfer"},
+    "transfer": {"errors", "pop3", "ports"},
+    "imap": {"errors", "maildrop", "ports", "sasl", "telemetry"},
+    "accounts": {"errors", "maildrop", "ports", "sasl"},
+    "store": {"errors", "maildrop"},
+    "config": {"errors", "maildrop", "ports"},
+    "telemetry": set(),
+    "ports": {"maildrop", "sasl"},
+    "pop3": {"errors"},
+    "sasl": {"errors"},
+    "maildrop": {"errors"},
+    "errors": set(),
+    "__init__": set(),
+}
+
+# Who may import a package from elsewhere, and the modules of the standard library that do a package's work.
+PACKAGES: dict[str, set[str]] = {
+    "imapclient": {"imap"},
+    "imaplib": {"imap"},
+    "yaml": {"config"},
+    "pydantic": {"config"},
+    "pydantic_core": {"config"},
+    "structlog": {"telemetry"},
+    "cryptography": {"server"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "uvloop": {"cli"},
+    # The demo's IMAP server.
+    "pymap": {"cli"},
+    "pysasl": {"cli"},
+    "proxyprotocol": {"cli"},
+}
+
+# What the pure rooms may have of the standard library: nothing that waits, looks at a clock, or touches the world.
+PURE_ROOMS = ("errors", "pop3", "sasl", "maildrop")
+PURE_MODULES = {
+    *("array", "base64", "binascii", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib"),
+    *("hmac", "itertools", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata"),
+}
+
+# Who may look at the environment: config is given it by cli, and store finds the user's own state folder there.
+ENVIRONMENT_READERS = {"cli/options.py", "store/folder.py"}
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    room: str
+    module: str
+    place: str
+
+    @property
+    def package(self) -> str:
+        return self.module.partition(".")[0]
+
+    @property
+    def inner_room(self) -> str | None:
+        """The room of ours that is imported; None for a module from elsewhere."""
+        if self.package != "gateway":
+            return None
+        room = (*self.module.split("."), "__init__")[1]
+        return "__init__" if room.startswith("__version") else room
+
+
+def files() -> list[Path]:
+    return sorted(GATEWAY.rglob("*.py"))
+
+
+def shown(file: Path) -> str:
+    return file.relative_to(GATEWAY).as_posix()
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(GATEWAY).parts[0].removesuffix(".py")
+
+
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def modules(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        name = "." * node.level + (node.module or "")
+        yield from (f"gateway.{alias.name}" for alias in node.names) if name == "gateway" else (name,)
+
+
+def imports() -> list[Import]:
+    return [
+        Import(room_of(file), module, f"{shown(file)}:{node.lineno}")
+        for file in files()
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in modules(node)
+    ]
+
+
+def test_the_walk_sees_imports() -> None:
+    assert Import("app", "gateway.session", "") in [Import(i.room, i.module, "") for i in imports()]
+
+
+def test_every_room_is_in_the_table() -> None:
+    assert {room_of(file) for file in files()} == set(ARROWS)
+
+
+def test_imports_are_absolute() -> None:
+    assert not [found for found in imports() if found.module.startswith(".")]
+
+
+def test_every_arrow_is_in_the_table() -> None:
+    wrong = [
+        f"{found.place}: {found.room} → {room}"
+        for found in imports()
+        if (room := found.inner_room) is not None and room not in {*ARROWS[found.room], found.room, "__init__"}
+    ]
+    assert not wrong
+
+
+def test_the_table_itself_has_no_circle() -> None:
+    left = dict(ARROWS)
+    while left:
+        free = [room for room, targets in left.items() if not targets & left.keys()]
+        assert free, f"a circle among {sorted(left)}"
+        for room in free:
+            del left[room]
+
+
+def test_every_package_is_imported_only_where_the_table_says() -> None:
+    wrong = [
+        f"{found.place}: {found.module}"
+        for found in imports()
+        if found.package != "gateway"
+        and (found.package in PACKAGES or found.package not in sys.stdlib_module_names)
+        and found.room not in PACKAGES.get(found.package, set())
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", PURE_ROOMS)
+def test_a_pure_room_has_no_clock_no_socket_no_thread_no_file(room: str) -> None:
+    wrong = [
+        f"{found.place}: {found.module}"
+        for found in imports()
+        if found.room == room and found.package not in {*PURE_MODULES, "gateway"}
+    ]
+    assert not wrong
+
+
+def test_pure_rooms_do_not_import_each_other() -> None:
+    pure = {"pop3", "sasl", "maildrop"}
+    assert not [found for found in imports() if found.room in pure and found.inner_room in pure - {found.room}]
+
+
+def test_only_the_composition_root_knows_who_stands_behind_a_protocol() -> None:
+    for room in ("imap", "accounts", "store"):
+        others = {"session", "server", "app", "cli", "imap", "accounts", "store"} - {room}
+        assert not ARROWS[room] & others
+
+
+def test_only_the_command_line_imports_the_app_and_only_main_imports_the_command_line() -> None:
+    assert [room for room, targets in ARROWS.items() if "app" in targets] == ["cli"]
+    assert [room for room, targets in ARROWS.items() if "cli" in targets] == ["__main__"]
+
+
+def test_the_environment_is_read_in_the_named_places_only() -> None:
+    readers = {
+        shown(file)
+        for file in files()
+        for node in ast.walk(parsed(file))
+        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb"))
+        or (isinstance(node, ast.ImportFrom) and {"environ", "getenv"} & {alias.name for alias in node.names})
+    }
+    assert readers == ENVIRONMENT_READERS
+
+
+@pytest.mark.parametrize("file", files(), ids=shown)
+def test_a_file_is_short(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= FILE_LINES
+
+
+def test_functions_are_short() -> None:
+    long = [
+        f"{shown(file)}:{node.lineno} {node.name}: {lines}"
+        for file in files()
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > FUNCTION_LINES
+    ]
+    assert not long
