@@ -9,19 +9,20 @@ from gateway.accounts import LoginDelay, PassThrough
 from gateway.config import Settings
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
-from gateway.imap.threads import Threads
 from gateway.imap.tls import context as check_ca_file
-from gateway.maildrop import Policy
 from gateway.ports import Peer
+from gateway.remembered import RememberedMailboxes
 from gateway.server.certificate import fingerprint, self_signed
 from gateway.server.conversation import Patience
 from gateway.server.limits import Connections
 from gateway.server.listener import Listener, Site
 from gateway.server.tls import ServerTls
 from gateway.session import Services, Session, Terms
-from gateway.store import FileLocks, StateFolder
+from gateway.store import FileLocks, SqliteLedger, StateFolder
 from gateway.telemetry.events import CertificateMade, Event, GatewayStarted, Listening, Stopped, Stopping
+from gateway.threads import Threads
 
+LEDGER_FILE = "maildrops.sqlite3"
 FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled with each further one
 DRAIN_LOOK_SECONDS = 0.2
 # A session that has said nothing for so long is between two looks at the mail, not in a transfer.
@@ -43,9 +44,13 @@ class Gateway:
         check_ca_file(endpoint.ca_file)
         maildrop, patience = settings.maildrop, settings.upstream.timeouts
         self._threads = Threads()
+        upstream = UpstreamMailboxes(
+            self._threads, Timeouts(patience.connect, patience.response, patience.open), emit
+        )
+        ledger = SqliteLedger(state.path / LEDGER_FILE)
         self._services = Services(
-            PassThrough(endpoint, maildrop.folder, Policy(maildrop.on_delete, maildrop.on_retrieve)),
-            UpstreamMailboxes(self._threads, Timeouts(patience.connect, patience.response, patience.open), emit),
+            PassThrough(endpoint, maildrop.folder, maildrop.policy()),
+            RememberedMailboxes(upstream, ledger, maildrop.guard.caution(), self._threads, emit),
             FileLocks(state.folder("locks")),
             LoginDelay(settings.limits.login_delay),
         )

@@ -30,7 +30,7 @@ class MessageGone(Refused):
 
 
 class BadCredentials(GatewayError):
-    """RFC 3206 section 6: the client's name and password are the problem, nothing else."""
+    """RFC 3206 section 5: the client's name and password are the problem, nothing else."""
 
     code = "AUTH"
     text = "the name or the password is wrong"
@@ -73,6 +73,18 @@ class UpstreamRefused(UpstreamError):
     """The server answered NO or BAD for now: [UNAVAILABLE], [LIMIT], [SERVERBUG], [THROTTLED] …"""
 
     text = "the mail server refuses the request now; try again later"
+
+
+class UpstreamDeclined(UpstreamRefused):
+    """The server answered NO or BAD and did not say that another time it would be different."""
+
+    text = "the mail server refuses the request"
+
+
+class UpstreamDoubtful(UpstreamError):
+    """The mailbox answers, but looks as if it were not whole: see maildrop.memory.doubt."""
+
+    text = "the mailbox has lost its identity or most of its messages; it is not shown until that persists"
 
 
 class UpstreamUnusable(UpstreamError):

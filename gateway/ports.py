@@ -4,13 +4,13 @@
 class stands behind which Protocol.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from gateway.maildrop import CommitPlan, Policy, Snapshot
+from gateway.maildrop import CommitPlan, Memory, Policy, Sighting, Snapshot
 from gateway.sasl import Credentials
 
 
@@ -75,8 +75,14 @@ class Mailbox(Protocol):
     async def open_body(self, uid: int, octets: int | None = None) -> Body:
         """The message, or its first `octets`. Returns when the body is known to come; raises MessageGone."""
 
-    async def commit(self, plan: CommitPlan) -> None:
-        """Apply what QUIT asks; on return it is done upstream, on an exception some of it may not be."""
+    def learn(self, uid: int, octets: int) -> None:
+        """The message has so many octets, whatever the snapshot says."""
+
+    async def commit(self, plan: CommitPlan) -> bool:
+        """Apply what QUIT asks. True: it is done. False: it will be, and goes on in close().
+
+        On an exception some of it may not be done.
+        """
 
     async def close(self) -> None: ...
 
@@ -91,6 +97,27 @@ class Mailboxes(Protocol):
 class Accounts(Protocol):
     async def resolve(self, credentials: Credentials) -> Account:
         """Which account these credentials open. Raises BadCredentials, or UpstreamError where a look-up failed."""
+
+
+class Ledger(Protocol):
+    """What is remembered of a maildrop. Blocking; every method may raise StateError, and is durable on return."""
+
+    def recall(self, maildrop: str, uidvalidity: int) -> Memory: ...
+
+    def promise(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        """These will be deleted."""
+
+    def settle(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        """These promises are kept, or taken back."""
+
+    def hide(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        """These are never shown again, and stay."""
+
+    def learn(self, maildrop: str, uidvalidity: int, sizes: Mapping[int, int]) -> None:
+        """UID → octets as really sent."""
+
+    def note(self, maildrop: str, sighting: Sighting, *, accepted: bool) -> None:
+        """How the mailbox looked, and whether it was shown."""
 
 
 class LoginDelay(Protocol):

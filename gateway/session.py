@@ -34,6 +34,9 @@ from gateway.transfer import Beginning, Transfer, whole
 _KEEP_USER = frozenset({"USER", "PASS", "AUTH"})
 
 
+_UPSTREAM_COMMANDS = frozenset({"RETR", "TOP", "QUIT"})
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The rooms behind a session."""
@@ -102,6 +105,10 @@ class Session:
                 return await self._advance(octets)
             case Command():
                 return await self._obey(event)
+
+    def waits_for(self, event: Pop3Event) -> bool:
+        """Whether the answer comes from the upstream, and not from memory."""
+        return isinstance(event, Command) and event.verb in _UPSTREAM_COMMANDS
 
     async def close(self) -> None:
         """Leave the mailbox without a plan: what was not committed by QUIT is not done. Idempotent."""
@@ -285,6 +292,8 @@ class Session:
             self._drop.retrieve(number)
             self.tally.retrieved += 1
             self.tally.retrieved_octets += octets
+            if octets != size:
+                self._open_mailbox.learn(self._drop.uid(number), octets)
 
         return Transfer(ok(f"{size} octets"), whole(body, done))
 
@@ -303,15 +312,17 @@ class Session:
         if self._mailbox is None:
             return ok("bye", change=Change.CLOSE)
         plan = self._drop.plan()
+        finished = True
         try:
             if plan:
-                await self._mailbox.commit(plan)
+                finished = await self._mailbox.commit(plan)
         except GatewayError as error:
             self._emit(CommandFailed(self.tally.user, "QUIT", str(error)))
             text = "some deleted messages may not be removed" if plan.delete else "the session ended badly"
             return err(f"{text}: {error.reply}", error.code, change=Change.CLOSE)
         finally:
-            await self.close()
+            if finished:  # so that the client's next login finds no lock; else our caller closes after the reply
+                await self.close()
         self.tally.deleted = len(plan.delete)
         return ok(f"{len(plan.delete)} messages deleted" if plan.delete else "bye", change=Change.CLOSE)
 

@@ -19,12 +19,13 @@ ARROWS: dict[str, set[str]] = {
     "cli": {"app", "config", "errors", "imap", "maildrop", "ports", "sasl", "server", "telemetry"},
     "app": {
         *("accounts", "config", "errors", "imap", "maildrop", "ports"),
-        *("server", "session", "store", "telemetry"),
+        *("remembered", "server", "session", "store", "telemetry", "threads"),
     },
     "server": {"errors", "pop3", "ports", "session", "telemetry", "transfer"},
     "session": {"errors", "maildrop", "pop3", "ports", "sasl", "telemetry", "transfer"},
     "transfer": {"errors", "pop3", "ports"},
-    "imap": {"errors", "maildrop", "ports", "sasl", "telemetry"},
+    "remembered": {"errors", "maildrop", "ports", "telemetry", "threads"},
+    "imap": {"errors", "maildrop", "ports", "sasl", "telemetry", "threads"},
     "accounts": {"errors", "maildrop", "ports", "sasl"},
     "store": {"errors", "maildrop"},
     "config": {"errors", "maildrop", "ports"},
@@ -33,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "pop3": {"errors"},
     "sasl": {"errors"},
     "maildrop": {"errors"},
+    "threads": {"errors"},
     "errors": set(),
     "__init__": set(),
 }

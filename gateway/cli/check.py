@@ -13,7 +13,6 @@ from gateway.config import Settings
 from gateway.errors import GatewayError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import Timeouts
-from gateway.maildrop import Policy
 from gateway.ports import Account, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.server import certificate
@@ -93,9 +92,7 @@ def _check_upstream(chosen: Settings, report: Report) -> None:
 
 def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> None:
     drop = chosen.maildrop
-    account = Account(
-        chosen.upstream.endpoint(), credentials, drop.folder, Policy(drop.on_delete, drop.on_retrieve)
-    )
+    account = Account(chosen.upstream.endpoint(), credentials, drop.folder, drop.policy())
     try:
         mailbox = probe.look(account, _timeouts(chosen))
     except GatewayError as error:

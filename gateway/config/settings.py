@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from gateway.config import urls
-from gateway.maildrop import OnDelete, OnRetrieve
+from gateway.maildrop import Caution, OnDelete, Policy
 from gateway.ports import Endpoint, TlsMode
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -168,16 +168,51 @@ class Upstream(_Addressed):
         return Endpoint(place.host, place.port, TlsMode.NONE if self.tls == "none" else mode, self.ca_file)
 
 
+class Guard(Section):
+    missing_percent: float = Field(
+        default=50.0,
+        ge=0,
+        le=100,
+        description="doubt a mailbox that lost more than this part since the last login",
+    )
+    missing_least: Count = Field(default=20, ge=1, description="and at least so many messages")
+    confirm_after: SecondsOrNone = Field(
+        default=300.0,
+        description="show it all the same when it has looked so for this long; 0: believe everything",
+    )
+
+    def caution(self) -> Caution:
+        return Caution(self.missing_percent / 100, self.missing_least, self.confirm_after)
+
+
 class MaildropSettings(Section):
     folder: str = Field(default="INBOX", min_length=1, description="the mailbox that clients see")
     on_delete: OnDelete = Field(
-        default=OnDelete.EXPUNGE,
-        description="what QUIT does with deleted messages: expunge removes them, flag only sets \\Deleted",
+        default=OnDelete.AUTO,
+        description="what becomes of deleted messages: expunge removes them; trash and archive move them; "
+        "flag only sets \\Deleted and keep leaves them, and both hide them from the client; "
+        "auto: trash at Gmail, else expunge",
     )
-    on_retrieve: OnRetrieve = Field(
-        default=OnRetrieve.SEEN,
-        description="what QUIT does with messages retrieved and kept: seen sets \\Seen, nothing leaves them",
+    trash: str | None = Field(
+        default=None, description="the folder for on_delete: trash, if the upstream names none"
     )
+    archive: str | None = Field(default=None, description="the folder for on_delete: archive, likewise")
+    on_retrieve: str = Field(
+        default="seen",
+        pattern=r"^(seen|nothing|keyword [A-Za-z0-9$_.-]+)$",
+        description="what QUIT sets on messages retrieved and kept: seen, nothing, or keyword NAME",
+    )
+    max_deletes: Count = Field(
+        default=0,
+        ge=0,
+        description="a QUIT that deletes more than this deletes nothing and gets -ERR; 0: no limit",
+    )
+    guard: Guard = Field(default_factory=Guard, description="when a mailbox that shrank is not shown to clients")
+
+    def policy(self) -> Policy:
+        retrieved = {"seen": "\\Seen", "nothing": None}
+        flag = retrieved.get(self.on_retrieve, self.on_retrieve.removeprefix("keyword "))
+        return Policy(self.on_delete, flag, self.trash, self.archive, self.max_deletes)
 
 
 class Limits(Section):

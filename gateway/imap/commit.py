@@ -1,33 +1,73 @@
 """QUIT's plan, applied upstream by UID. Every step may be repeated: the outcome is the same."""
 
-from gateway.errors import UpstreamError
+from gateway.errors import UpstreamError, UpstreamUnusable
 from gateway.imap.client import Client
 from gateway.imap.faults import translated
 from gateway.imap.uid_set import uid_sets
-from gateway.maildrop import CommitPlan, OnDelete, OnRetrieve, Policy
+from gateway.maildrop import CommitPlan, OnDelete, Policy
 
-_DELETED = b"\\Deleted"
-_SEEN = b"\\Seen"
+_DELETED = "\\Deleted"
+
+# RFC 6154's attribute for where a policy moves messages to, and the Policy field that names it otherwise.
+_FOLDERS = {OnDelete.TRASH: ("\\Trash", "trash"), OnDelete.ARCHIVE: ("\\Archive", "archive")}
 
 
 def delete(client: Client, plan: CommitPlan, policy: Policy, seconds: float) -> None:
-    """Flag, and expunge just these (RFC 4315 section 2.1). `seconds` is the time for each command."""
+    """Carry out the deletions as the policy says. `seconds` is the time for each command."""
+    action = policy.on_delete
+    if action is OnDelete.AUTO:
+        action = _usual_way(client, seconds)
+    if action in _FOLDERS:
+        _move(client, plan.delete, _folder(client, policy, action, seconds), seconds)
+        return
     _flag(client, plan.delete, _DELETED, seconds)
-    if plan.delete and policy.on_delete is OnDelete.EXPUNGE:
+    if action is OnDelete.EXPUNGE:
         _expunge(client, plan.delete, seconds)
 
 
 def mark_retrieved(client: Client, plan: CommitPlan, policy: Policy, seconds: float) -> None:
-    """Set \\Seen on what the client has and kept."""
-    if policy.on_retrieve is OnRetrieve.SEEN:
-        _flag(client, plan.retrieved, _SEEN, seconds)
+    """Flag what the client has and kept."""
+    if policy.retrieved_flag:
+        _flag(client, plan.retrieved, policy.retrieved_flag, seconds)
 
 
-def _flag(client: Client, uids: tuple[int, ...], flag: bytes, seconds: float) -> None:
+def _usual_way(client: Client, seconds: float) -> OnDelete:
+    """Gmail archives what is expunged, unless its user chose otherwise; deleting there is moving to the bin."""
+    client.transport.allow(seconds)
+    with translated("asking for capabilities"):
+        return OnDelete.TRASH if "X-GM-EXT-1" in client.announced() else OnDelete.EXPUNGE
+
+
+def _folder(client: Client, policy: Policy, action: OnDelete, seconds: float) -> str:
+    attribute, field = _FOLDERS[action]
+    if named := getattr(policy, field):
+        return str(named)
+    client.transport.allow(seconds)
+    with translated(f"looking for the {field} folder"):
+        found = client.find_special_folder(attribute.encode("ascii"))
+    if not found:
+        raise UpstreamUnusable(f"the server names no {attribute} folder; set maildrop.{field}")
+    return str(found)
+
+
+def _move(client: Client, uids: tuple[int, ...], folder: str, seconds: float) -> None:
+    """MOVE (RFC 6851), or the three commands that it stands for."""
+    client.transport.allow(seconds)
+    with translated(f"moving to {folder}"):
+        moves = "MOVE" in client.announced()
+        for uid_set in uid_sets(uids):
+            client.transport.allow(seconds)
+            (client.move if moves else client.copy)(uid_set, folder)
+    if not moves:
+        _flag(client, uids, _DELETED, seconds)
+        _expunge(client, uids, seconds)
+
+
+def _flag(client: Client, uids: tuple[int, ...], flag: str, seconds: float) -> None:
     for uid_set in uid_sets(uids):
         client.transport.allow(seconds)
-        with translated(f"setting {flag.decode()}"):
-            client.add_flags(uid_set, [flag], silent=True)
+        with translated(f"setting {flag}"):
+            client.add_flags(uid_set, [flag.encode("ascii")], silent=True)
 
 
 def _expunge(client: Client, uids: tuple[int, ...], seconds: float) -> None:

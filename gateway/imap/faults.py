@@ -13,6 +13,7 @@ from gateway.errors import (
     BadCredentials,
     GatewayError,
     MaildropInUse,
+    UpstreamDeclined,
     UpstreamError,
     UpstreamRefused,
     UpstreamSilent,
@@ -59,8 +60,8 @@ _EXCEPTIONS: tuple[tuple[type[BaseException], type[UpstreamError], str], ...] = 
     (OSError, UpstreamUnreachable, "the connection failed"),
     (IMAPClientAbortError, UpstreamUnreachable, "the connection ended"),
     (imaplib.IMAP4.abort, UpstreamUnreachable, "the connection ended"),
-    (IMAPClientError, UpstreamRefused, "the server refused"),
-    (imaplib.IMAP4.error, UpstreamRefused, "the server refused"),
+    (IMAPClientError, UpstreamDeclined, "the server refused"),
+    (imaplib.IMAP4.error, UpstreamDeclined, "the server refused"),
     # imaplib and IMAPClient parse with split() and int(): an answer outside the grammar ends in one of these.
     (ValueError, UpstreamError, "the answer makes no sense"),
     (LookupError, UpstreamError, "the answer makes no sense"),
@@ -77,6 +78,7 @@ _TLS_REASONS = {
 }
 
 _CODE = re.compile(r"\[([A-Z][A-Z0-9-]*)(?=[ \]])", re.IGNORECASE)  # not the [b' that imaplib makes of a list
+_TELLING = 4  # characters of a secret in a row
 _TEXT_OCTETS = 200  # of a server's own words that are passed on
 
 
@@ -91,7 +93,7 @@ def translated(doing: str) -> Iterator[None]:
         for kind, becomes, words in _EXCEPTIONS:
             if isinstance(error, kind):
                 detail = f"{doing}: {words}: {_said(error)}"
-                if becomes is UpstreamRefused:  # a NO that came as an exception is sorted as one that did not
+                if becomes is UpstreamDeclined:  # a NO that came as an exception is sorted as one that did not
                     raise refusal(str(error), detail, default=becomes) from error
                 raise becomes(detail) from error
         raise
@@ -117,15 +119,18 @@ def refusal(answer: str, detail: str, *, default: type[GatewayError]) -> Gateway
 
 
 @contextlib.contextmanager
-def scrubbed(*secrets: str) -> Iterator[None]:
-    """Within, no error quotes these: servers do send back the line that they did not understand."""
+def silent_about(*secrets: str) -> Iterator[None]:
+    """Within, an error that repeats any part of these keeps its kind and loses its detail.
+
+    Servers do send back the line that they did not understand: quoted, cut, or in another encoding.
+    """
+    parts = {secret[at : at + _TELLING] for secret in secrets for at in range(max(len(secret) - _TELLING, 0) + 1)}
     try:
         yield
     except GatewayError as error:
-        detail = str(error)
-        for secret in secrets:
-            detail = detail.replace(secret, "…")
-        raise type(error)(detail, text=error.reply) from None
+        if any(part in str(error) for part in parts):
+            raise type(error)("the server's answer repeats the password, so it is not shown") from None
+        raise
 
 
 def plain(text: str) -> str:

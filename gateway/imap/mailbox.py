@@ -21,10 +21,10 @@ from gateway.imap.client import Client
 from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts, connect_and_log_in, say_goodbye
 from gateway.imap.listing import select, take_snapshot
-from gateway.imap.threads import Threads
 from gateway.maildrop import CommitPlan, Snapshot
 from gateway.ports import Account
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
+from gateway.threads import Threads
 
 # The rest of a body that nobody wants: up to so many octets it is read and the connection kept.
 DISCARD_OCTETS = 1_048_576
@@ -98,7 +98,10 @@ class UpstreamMailbox:
 
         return await self._with_client(begin)
 
-    async def commit(self, plan: CommitPlan) -> None:
+    def learn(self, uid: int, octets: int) -> None:
+        """An IMAP server is not told what it should know."""
+
+    async def commit(self, plan: CommitPlan) -> bool:
         def delete(client: Client) -> None:
             commit.delete(client, plan, self._account.policy, self._timeouts.response)
 
@@ -108,11 +111,12 @@ class UpstreamMailbox:
         if plan.delete:
             await self._with_client(delete)
         if self.snapshot.read_only or not plan.retrieved:
-            return
+            return True
         try:
             await self._with_client(mark)
         except UpstreamError as error:  # nobody loses mail by it: no reason to tell the client that QUIT failed
             self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
+        return True
 
     async def close(self) -> None:
         """Nobody waits for the farewell."""

@@ -2,7 +2,7 @@
 
 from gateway.maildrop.maildrop import Maildrop
 from gateway.maildrop.memory import Caution, Memory, Sighting, doubt
-from gateway.maildrop.plan import CommitPlan, OnDelete, OnRetrieve, Policy
+from gateway.maildrop.plan import CommitPlan, OnDelete, Policy
 from gateway.maildrop.snapshot import Snapshot, unique_id
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Maildrop",
     "Memory",
     "OnDelete",
-    "OnRetrieve",
     "Policy",
     "Sighting",
     "Snapshot",

@@ -7,23 +7,23 @@ from enum import Enum
 class OnDelete(Enum):
     """What becomes of a message that the client deleted."""
 
+    AUTO = "auto"  # trash where expunging does not delete (Gmail), else expunge
     EXPUNGE = "expunge"
+    TRASH = "trash"
+    ARCHIVE = "archive"
     FLAG = "flag"  # \\Deleted is set and left for somebody else to expunge
-
-
-class OnRetrieve(Enum):
-    """What becomes of a message that the client retrieved whole and kept."""
-
-    SEEN = "seen"
-    NOTHING = "nothing"
+    KEEP = "keep"  # nothing; the client does not see it again
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How a plan is carried out."""
 
-    on_delete: OnDelete = OnDelete.EXPUNGE
-    on_retrieve: OnRetrieve = OnRetrieve.SEEN
+    on_delete: OnDelete = OnDelete.AUTO
+    retrieved_flag: str | None = "\\Seen"  # set on what the client retrieved whole and kept
+    trash: str | None = None  # the folder's name, where the upstream does not tell it (RFC 6154)
+    archive: str | None = None
+    max_deletes: int = 0  # of one session; more are refused, all of them. 0: no limit
 
 
 @dataclass(frozen=True, slots=True)

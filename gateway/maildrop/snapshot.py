@@ -5,7 +5,8 @@ so 100,000 messages cost about a megabyte.
 """
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 
@@ -37,6 +38,25 @@ class Snapshot:
         sizes = dict(rows)
         uids = sorted(sizes)
         return cls(uidvalidity, array("I", uids), array("Q", map(sizes.__getitem__, uids)), read_only)
+
+    def without(self, uids: AbstractSet[int]) -> "Snapshot":
+        """As if these had never been there."""
+        if uids.isdisjoint(self.uids):
+            return self
+        kept = [index for index, uid in enumerate(self.uids) if uid not in uids]
+        return Snapshot(
+            self.uidvalidity,
+            array("I", map(self.uids.__getitem__, kept)),
+            array("Q", map(self.sizes.__getitem__, kept)),
+            self.read_only,
+        )
+
+    def corrected(self, sizes: Mapping[int, int]) -> "Snapshot":
+        """With the octets that are known better than the upstream tells, by UID."""
+        if sizes.keys().isdisjoint(self.uids):
+            return self
+        known = array("Q", (sizes.get(uid, size) for uid, size in zip(self.uids, self.sizes, strict=True)))
+        return Snapshot(self.uidvalidity, self.uids, known, self.read_only)
 
     def __len__(self) -> int:
         return len(self.uids)

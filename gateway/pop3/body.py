@@ -30,7 +30,8 @@ class BodyEncoder:
     def finish(self) -> bytes:
         """The rest: a final CRLF where the message has none (its lack hangs fetchmail), and the terminator."""
         # A CR that the message ends with is read as an unfinished line end.
-        tail = CRLF if self._held_cr or not self._at_line_start else b""
+        unfinished = not self._at_line_start or (self._held_cr and not self.done)
+        tail = CRLF if unfinished else b""
         self._held_cr = False
         self.octets += len(tail)
         return tail + b".\r\n"

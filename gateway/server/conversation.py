@@ -100,6 +100,8 @@ class Conversation:
             if event is not NEED_DATA:
                 self.busy = True
                 self._last = event
+                if self._connection.state is not State.TRANSACTION or self.session.waits_for(event):
+                    await self._flush()  # what is answered already does not wait for the upstream
                 await self._send(await self.session.answer(event))
                 continue
             await self._flush()

@@ -10,8 +10,9 @@ from typing import cast
 from gateway.ports import Peer
 
 RECEIVE_OCTETS = 65_536  # held of what a client sends ahead; then its socket is not read any more
-# A client that vanished is noticed in about two minutes, not after the ten of the idle time.
-KEEPALIVE = (
+SOCKET_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # asyncio forgets it on sockets that it did not make
+    # A client that vanished is noticed in about two minutes, not after the ten of the idle time.
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
@@ -75,7 +76,7 @@ class Wire(asyncio.Protocol):
         """Begin, with a TLS handshake if there is a context. Raises ConnectionOver."""
         self.tls_active = context is not None
         try:
-            for option in KEEPALIVE:
+            for option in SOCKET_OPTIONS:
                 self._socket.setsockopt(*option)
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self, self._socket, ssl=context, ssl_handshake_timeout=seconds if context else None

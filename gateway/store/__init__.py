@@ -1,6 +1,7 @@
 """What must survive, and what must be exclusive: the state folder."""
 
 from gateway.store.folder import StateFolder
+from gateway.store.ledger import SqliteLedger
 from gateway.store.locks import FileLocks
 
-__all__ = ["FileLocks", "StateFolder"]
+__all__ = ["FileLocks", "SqliteLedger", "StateFolder"]

@@ -124,6 +124,32 @@ class CommandFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DeletionDeferred(Event):
+    """Promised, not yet done upstream: those messages are not shown, and the next login tries again."""
+
+    name = "deletion deferred"
+    level = "warning"
+    user: str
+    messages: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromisesKept(Event):
+    name = "deferred deletions carried out"
+    user: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDoubted(Event):
+    name = "mailbox not shown: it looks damaged"
+    level = "warning"
+    user: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamReconnected(Event):
     name = "upstream connection replaced"
     user: str

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config import load
 from gateway.errors import SettingsError
-from gateway.maildrop import OnDelete, OnRetrieve
+from gateway.maildrop import OnDelete
 from tests.config.conftest import Fault, Loader
 
 UP = "upstream: imaps://imap.example.com\n"
@@ -31,7 +31,7 @@ def test_every_kind_of_value_is_read(loaded: Loader) -> None:
         (("0.0.0.0", 995), True),
     ]
     drop, patience = settings.maildrop, settings.timeouts
-    assert (drop.folder, drop.on_delete, drop.on_retrieve) == ("Entwürfe", OnDelete.FLAG, OnRetrieve.NOTHING)
+    assert (drop.folder, drop.on_delete, drop.on_retrieve) == ("Entwürfe", OnDelete.FLAG, "nothing")
     assert (patience.idle, patience.login, patience.stalled, patience.shutdown) == (900, 90, 2.5, 3600)
     assert settings.limits.connections == 7
 
@@ -54,7 +54,7 @@ NOT_ONE_OF = [
     ),
     ("log: {format: xml}\n", "2: log.format: 'xml' is not one of auto, console, json"),
     ("tls: {min_version: TLSv1}\n", "2: tls.min_version: 'TLSv1' is not one of TLSv1.2, TLSv1.3"),
-    ("maildrop: {on_delete: trash}\n", "2: maildrop.on_delete: 'trash' is not one of expunge, flag"),
+    ("maildrop: {on_delete: burn}\n", "2: maildrop.on_delete: 'burn' is not one of auto, expunge, trash, "),
 ]
 NO_SUCH = [
     ("listn: x\n", "2: listn: no such setting; did you mean listen?"),

@@ -31,7 +31,7 @@ def test_the_table_has_every_setting() -> None:
     table = as_markdown()
     leaves = {".".join(where) for where in paths(Settings)} - {"listen", "upstream"}
     assert leaves <= set(re.findall(r"^\| `([\w.]+)` \|", table, flags=re.MULTILINE))
-    assert "| `maildrop.on_delete` | `expunge` |" in table
+    assert "| `maildrop.on_delete` | `auto` |" in table
 
 
 def test_no_line_of_the_reference_is_too_wide_to_read() -> None:

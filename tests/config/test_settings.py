@@ -1,5 +1,7 @@
 """What the settings mean: URLs, and no password in clear unless the operator said so in so many words."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,7 @@ def refusal(url: str) -> str:
         ("imap://localhost:1143?tls=none", Endpoint("localhost", 1143, TlsMode.NONE)),
         ("imap://mail.localhost?tls=none", Endpoint("mail.localhost", 143, TlsMode.NONE)),
         ("imap://mail?tls=none&allow_plaintext=true", Endpoint("mail", 143, TlsMode.NONE)),
+        ("imaps://h?ca_file=/ca.pem", Endpoint("h", 993, TlsMode.IMPLICIT, Path("/ca.pem"))),
     ],
 )
 def test_a_url_says_where_and_how(url: str, endpoint: Endpoint) -> None:
@@ -57,7 +60,8 @@ def test_a_url_says_where_and_how(url: str, endpoint: Endpoint) -> None:
         ("imaps://two words", "imaps://two words"),
         ("imaps://h?colour=red", "colour"),
         ("imaps://h?tls=maybe", "upstream.tls: 'maybe' is not one of required, none"),
-        ("imaps://h?ca_file=ca.pem", "write a mapping with url: and ca_file:"),  # beside which file would it be?
+        ("imaps://h?url=imaps://other", "'url' cannot stand in the URL"),
+        ("imaps://h?timeouts=5", "'timeouts' cannot stand in the URL; write a mapping with url: and timeouts:"),
         ("imaps://127.0.0.1?tls=none", "contradict each other; write imap://"),
     ],
 )

@@ -111,7 +111,10 @@ class MemoryMailbox:
             raise MessageGone
         return MemoryBody(message, octets, self._upstream.block_octets)
 
-    async def commit(self, plan: CommitPlan) -> None:
+    def learn(self, uid: int, octets: int) -> None:
+        """Nothing is kept between sessions here."""
+
+    async def commit(self, plan: CommitPlan) -> bool:
         self._upstream.work()
         await asyncio.sleep(self._upstream.commit_seconds)
         if plan.uidvalidity != self._folder.uidvalidity:
@@ -126,6 +129,7 @@ class MemoryMailbox:
             message = self._folder.find(uid)
             if message is not None:
                 message.seen = True
+        return True
 
     async def close(self) -> None:
         pass

@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain, groupby
+from collections.abc import Awaitable, Callable
+from itertools import groupby
 
 from gateway.errors import GatewayError, UpstreamRefused, UpstreamUnreachable, UpstreamUnusable
 from gateway.telemetry.events import Crashed
@@ -31,37 +30,18 @@ from tests.conformance.transcript import (
     TranscriptError,
     octets_of,
 )
+from tests.conformance.ways import Way
 from tests.servers.tls import Certificates
 
-CRUMBS = 100  # octets at both ends of a line that go one by one, always
-FEW = 50  # octets that go together in between
 LARGE = 1_000  # octets; larger messages do not come octet by octet from the upstream
 BLOCK = 7  # octets, but in blocks of so many, which end anywhere in a line's end
 COMMIT_SECONDS = 0.02  # of an upstream that takes its time
-LOGIN_SECONDS = 0.3  # likewise, and much longer than a
+LOGIN_SECONDS = 0.2  # likewise, and much longer than a
 MOMENT = 0.02  # seconds, of the network
 AT_ONCE = 0.01  # seconds in which a socket shows an end that nobody expects
 SOON = 5.0  # seconds in which one shows an end that the transcript promises
 TERMINATION = b"\r\n.\r\n"
 TLS_HANDSHAKE = "the TLS handshake"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How the client sends what it has to say."""
-
-    name: str
-    pipelined: bool = False  # all at once, up to the next event
-    octet_by_octet: bool = False
-    line_end: bytes = CRLF
-
-
-WAYS = (
-    Way("as written"),
-    Way("pipelined", pipelined=True),
-    Way("octet by octet", octet_by_octet=True),
-    Way("bare LF", line_end=b"\n"),
-)
 
 
 class Deviation(AssertionError):
@@ -123,7 +103,7 @@ class _Player:
 
     async def _talk(self, steps: list[Step]) -> None:
         """Steps of one client."""
-        for exchange in _at_once(steps) if self._way.pipelined else _exchanges(steps):
+        for exchange in self._way.exchanges(steps):
             says = [step for step in exchange if isinstance(step, Say)]
             answers = [step for step in exchange if isinstance(step, Hear | End)]
             client = await self._client((says or answers)[0].client)
@@ -137,9 +117,7 @@ class _Player:
         return self._clients[number]
 
     async def _say(self, client: Client, says: list[Say]) -> None:
-        lines = [say.octets + (self._way.line_end if say.ended else b"") for say in says]
-        pieces = chain.from_iterable(map(_crumbs, lines)) if self._way.octet_by_octet else [b"".join(lines)]
-        for piece in filter(None, pieces):
+        for piece in self._way.pieces(says):
             await client.say(piece)
 
     async def _hear(self, client: Client, answers: list[Hear | End]) -> None:
@@ -327,32 +305,6 @@ def _gateway(case: Case, upstream: Upstream) -> Gateway:
 def _turn(step: Step) -> int:
     """Whose turn it is: 0 is nobody's on the line."""
     return 0 if isinstance(step, Happen | Check) else step.client
-
-
-def _exchanges(steps: list[Step]) -> Iterator[list[Step]]:
-    """What the client says before it waits, with the answer."""
-    exchange: list[Step] = []
-    for step in steps:
-        if isinstance(step, Say) and exchange and not isinstance(exchange[-1], Say):
-            yield exchange
-            exchange = []
-        exchange.append(step)
-    yield exchange
-
-
-def _crumbs(line: bytes) -> Iterator[bytes]:
-    """Single octets. The middle of a very long line goes by a few at a time: it would take seconds."""
-    start = 0
-    while start < len(line):
-        size = FEW if CRUMBS <= start < len(line) - CRUMBS else 1
-        yield line[start : start + size]
-        start += size
-
-
-def _at_once(steps: list[Step]) -> Iterator[list[Step]]:
-    """All that the client says with all that it hears, and then what stays without an answer for now."""
-    answered = max((index for index, step in enumerate(steps, 1) if not isinstance(step, Say)), default=0)
-    yield from filter(None, (steps[:answered], steps[answered:]))
 
 
 def _is_enough(patterns: list[Pattern], said: bytes) -> bool:

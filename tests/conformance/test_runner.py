@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.conformance.player import WAYS, Deviation, Way, play
+from tests.conformance.player import Deviation, play
 from tests.conformance.transcript import Case, TranscriptError, read_text
+from tests.conformance.ways import WAYS, Way
 from tests.servers.tls import Certificates
 
 MESSAGE = "message one\n| Subject: one\n|\n| .text\n"

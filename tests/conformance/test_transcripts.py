@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.player import WAYS, play
+from tests.conformance.player import play
 from tests.conformance.transcript import Case, read_folder
+from tests.conformance.ways import WAYS
 from tests.servers.tls import Certificates
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -27,6 +28,9 @@ async def test_transcript(case: Case, certificates: Certificates) -> None:
         assert said[other] == said[first], f"{other!r} is answered otherwise than {first!r}"
 
 
-def test_titles_say_what_they_are_about() -> None:
-    """Each is one clause of a text that can be looked up, or a pitfall that somebody fell into."""
+def test_every_case_says_something() -> None:
     assert [case.title for case in CASES if not case.steps] == []
+
+
+def test_ways_are_known() -> None:
+    assert {name for case in CASES for name in case.ways} <= {way.name for way in WAYS}

@@ -9,11 +9,11 @@ import pytest
 
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailbox, UpstreamMailboxes
-from gateway.imap.threads import Threads
-from gateway.maildrop import CommitPlan, OnDelete, OnRetrieve, Policy
+from gateway.maildrop import CommitPlan, OnDelete, Policy
 from gateway.ports import Account, Endpoint, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.telemetry import Event
+from gateway.threads import Threads
 from tests.fakes.imap import FakeImap
 from tests.servers import tls
 from tests.servers.tls import Certificates
@@ -48,9 +48,11 @@ class Upstream:
         folder: str = "INBOX",
         *,
         on_delete: OnDelete = OnDelete.EXPUNGE,
-        on_retrieve: OnRetrieve = OnRetrieve.SEEN,
+        retrieved_flag: str | None = "\\Seen",
     ) -> Account:
-        return Account(self.endpoint, Credentials(user, Secret(password)), folder, Policy(on_delete, on_retrieve))
+        return Account(
+            self.endpoint, Credentials(user, Secret(password)), folder, Policy(on_delete, retrieved_flag)
+        )
 
     async def open(
         self, account: Account | None = None, admit: Callable[[], None] = lambda: None

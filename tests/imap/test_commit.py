@@ -10,7 +10,7 @@ from gateway.errors import (
     UpstreamSilent,
     UpstreamUnreachable,
 )
-from gateway.maildrop import OnDelete, OnRetrieve
+from gateway.maildrop import OnDelete
 from gateway.telemetry.events import CommandFailed, UpstreamReconnected
 from tests.fakes.faults import Bye, Close, Edit, Insert, ReadOnly, Say, Send, Stall
 from tests.fakes.imap import FakeImap
@@ -103,11 +103,22 @@ async def test_a_search_that_is_not_answered_is_not_taken_for_nobody_elses(
     others: FakeImap, upstream: Upstream, fault: Fault
 ) -> None:
     others.settings.capabilities = BARE
-    others.on("UID SEARCH", fault)
+    others.on("UID SEARCH", fault, times=1)
     with pytest.raises(UpstreamError):
         await commit(await upstream.open(), delete=(1,))
     assert uids(others) == [1, 2, 3]
     assert "EXPUNGE" not in others.verbs
+
+
+async def test_without_uidplus_there_is_nothing_to_expunge_where_ours_are_gone(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    fake.settings.capabilities = BARE
+    mailbox = await upstream.open()
+    fake.expunge("ann", [1])
+    await commit(mailbox, delete=(1,))
+    assert uids(fake) == [2, 3]
+    assert "EXPUNGE" not in fake.verbs
 
 
 async def test_another_client_that_flags_at_the_last_moment_loses_nothing_with_uidplus(
@@ -131,7 +142,7 @@ async def test_what_was_retrieved_and_kept_is_seen(fake: FakeImap, upstream: Ups
 
 
 async def test_on_retrieve_nothing_leaves_no_trace(fake: FakeImap, upstream: Upstream) -> None:
-    mailbox = await upstream.open(upstream.account(on_retrieve=OnRetrieve.NOTHING))
+    mailbox = await upstream.open(upstream.account(retrieved_flag=None))
     await commit(mailbox, retrieved=(2,))
     assert flags(fake)[2] == set()
     assert since_login(fake) == []

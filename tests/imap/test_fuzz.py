@@ -19,7 +19,7 @@ from gateway.imap.link import say_goodbye
 from gateway.imap.listing import _list, take_snapshot
 from gateway.imap.login import log_in
 from gateway.imap.transport import Transport
-from gateway.maildrop import CommitPlan, OnDelete, OnRetrieve, Policy
+from gateway.maildrop import CommitPlan, OnDelete, Policy
 from gateway.ports import Endpoint, TlsMode
 from gateway.sasl import Credentials, Secret
 from tests.imap.wire import SECONDS, far_end, read_all
@@ -128,7 +128,7 @@ def session(transport: Transport) -> None:
     try:
         log_in(client, Credentials("ann", Secret('sec"ret')))
         take_snapshot(client, "INBOX", SECONDS)
-        policy = Policy(OnDelete.EXPUNGE, OnRetrieve.SEEN)
+        policy = Policy(OnDelete.EXPUNGE, "\\Seen")
         commit.delete(client, CommitPlan(9, (7,), (8,)), policy, SECONDS)
         commit.mark_retrieved(client, CommitPlan(9, (7,), (8,)), policy, SECONDS)
     finally:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import GatewayError, UpstreamError, UpstreamRefused, UpstreamUnreachable, UpstreamUnusable
+from gateway.errors import (
+    GatewayError,
+    UpstreamDeclined,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamUnreachable,
+    UpstreamUnusable,
+)
 from gateway.imap.faults import translated
 from gateway.imap.listing import Selected, _list
 from gateway.maildrop import Snapshot
@@ -209,8 +216,8 @@ async def test_what_is_expunged_while_we_look_is_not_missing(fake: FakeImap, ups
     [
         (Say("NO [NONEXISTENT] no such mailbox"), UpstreamUnusable),
         (Say("NO [SERVERBUG] oops"), UpstreamRefused),
-        (Say("NO oops"), UpstreamRefused),
-        (Say("BAD oops"), UpstreamRefused),
+        (Say("NO oops"), UpstreamDeclined),
+        (Say("BAD oops"), UpstreamDeclined),
         (Say("BAD [CONTACTADMIN] oops"), UpstreamUnusable),
         (Say("OK fine"), UpstreamError),
         (Edit("EXISTS", None), UpstreamError),

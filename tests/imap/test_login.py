@@ -17,6 +17,7 @@ from gateway.errors import (
 from tests.fakes.faults import Bye, Close, Edit, EndlessLine, Insert, Retag, Say, Send, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
+from tests.fakes.imap_wire import Ending
 from tests.imap.conftest import HASTY, Upstream
 
 BASE = ["IMAP4rev1", "UIDPLUS"]
@@ -239,6 +240,26 @@ async def test_a_server_that_quotes_the_password_does_not_bring_it_into_an_error
     told = f"{caught.value} {caught.value.reply}"
     assert password not in told
     assert line.split()[-1].strip('"') not in told
+
+
+@pytest.mark.parametrize("before", range(150, 210, 7))
+async def test_nor_half_of_it_where_long_words_are_cut(fake: FakeImap, upstream: Upstream, before: int) -> None:
+    fake.on("LOGIN", Say(f"NO {'-' * before}hunter2secret"))
+    with pytest.raises(BadCredentials) as caught:
+        await upstream.open(upstream.account("ann", "hunter2secret"))
+    assert "hunt" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["hunter2ä", "hunter2\x01", "hunter2\\", 'hunter2"', "hunter2'"])
+@pytest.mark.parametrize("start", ["", "* BYE ", "* NO ", "t NO "])
+async def test_nor_one_that_is_printed_in_another_form(
+    fake: FakeImap, upstream: Upstream, password: str, start: str
+) -> None:
+    fake.settings.capabilities = [*BASE, "LITERAL+"]
+    fake.on("LOGIN", Send(f"{start}{password}\r\n", ending=Ending.CLOSE))
+    with pytest.raises(GatewayError) as caught:
+        await upstream.open(upstream.account("ann", password))
+    assert "hunter2" not in str(caught.value)
 
 
 # Capabilities

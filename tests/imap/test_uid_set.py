@@ -10,7 +10,7 @@ UIDS = st.sets(st.one_of(st.integers(1, 60), st.integers(1, 0xFFFFFFFF)), max_si
 
 
 def expanded(uid_set: str) -> list[int]:
-    uids = []
+    uids: list[int] = []
     for part in uid_set.split(","):
         first, _, last = part.partition(":")
         uids += range(int(first), int(last or first) + 1)

@@ -62,6 +62,8 @@ TOPS = st.one_of(st.none(), st.integers(0, 6), st.just(10**17))
 @settings(max_examples=300, deadline=None)
 @given(MESSAGES, TOPS, st.data())
 @example(b"a\r\n\r", None, None)
+@example(b"\n\r", 0, None)
+@example(b"A: b\r\n\r\none\r\ntwo\r", 1, None)
 def test_it_equals_the_reference(message: bytes, top: int | None, data: st.DataObject | None) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(message)), max_size=8))) if data else []
     blocks = [message[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(message)], strict=True)]

@@ -125,7 +125,7 @@ def test_a_dropped_connection_is_replaced_without_the_client_noticing(
 def test_a_quit_whose_deletions_fail_says_so(start_gateway: StartGateway, fake: FakeImap, drop: Mailbox) -> None:
     drop.deliver([b"Subject: one\r\n\r\n"])
     gateway = behind(start_gateway, fake)
-    fake.on("UID STORE", Say("NO [OVERQUOTA] not now"))
+    fake.on("UID STORE", Say("NO I never will"))
     with RawClient(gateway.port) as client:
         client.log_in(drop)
         client.ask("DELE 1")

@@ -23,9 +23,11 @@ def test_one_that_is_there_is_taken_with_what_is_in_it(tmp_path: Path) -> None:
     assert (StateFolder(tmp_path / "state").path / "file").exists()
 
 
-def test_one_that_is_there_and_open_to_others_is_closed(tmp_path: Path) -> None:
+def test_one_that_is_there_stays_as_its_owner_has_it_but_what_we_make_in_it_is_closed(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir(mode=0o755)
-    assert mode(StateFolder(tmp_path / "state").path) & 0o077 == 0
+    state = StateFolder(tmp_path / "state")
+    assert mode(state.path) == 0o755
+    assert mode(state.folder("locks")) == 0o700
 
 
 def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from gateway import threads as module
 from gateway.errors import Overloaded
-from gateway.imap import threads as module
-from gateway.imap.threads import Threads
+from gateway.threads import Threads
 
 
 @pytest.fixture

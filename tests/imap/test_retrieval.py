@@ -1,0 +1,209 @@
+"""Messages from servers that lie, stop, and send other things in between."""
+
+import asyncio
+import threading
+
+import pytest
+
+from gateway.errors import (
+    MessageGone,
+    UpstreamError,
+    UpstreamRefused,
+)
+from gateway.imap.mailbox import DISCARD_OCTETS
+from gateway.imap.transport import BLOCK_OCTETS
+from tests.fakes.faults import Edit, Insert, Say, Stall
+from tests.fakes.imap import FakeImap
+from tests.fakes.imap_connection import Fault
+from tests.fakes.row_faults import (
+    Announce,
+    BodyIs,
+    FlagsOnly,
+    Item,
+    Literal8,
+    NoRow,
+    Order,
+    Quoted,
+    Twice,
+    WholeBody,
+    Without,
+)
+from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, read
+
+LARGE = bytes(range(256)) * 4096  # a megabyte
+HUGE = bytes(range(256)) * 8192
+
+
+async def test_messages_come_as_they_are(fake: FakeImap, upstream: Upstream) -> None:
+    odd = [b"", b"\0\r\n", b"bare\nlf\n", b"no end", b")\r\nGWB OK\r\n", b"\r", LARGE]
+    fake.deliver("ann", odd)
+    mailbox = await upstream.open()
+    for uid, octets in enumerate([ONE, TWO, THREE, *odd], 1):
+        assert await read(mailbox, uid) == octets
+    assert fake.counts.connections == 1
+
+
+async def test_looking_marks_nothing_as_seen(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    await read(mailbox, 1)
+    await read(mailbox, 2, 5)
+    assert [stored.flags for stored in fake.messages("ann")] == [frozenset()] * 3
+
+
+async def test_the_beginning_of_a_message(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    assert await read(mailbox, 1, 10) == ONE[:10]
+    assert await read(mailbox, 1, 10_000) == ONE
+    fake.on("UID FETCH", WholeBody())  # a server that ignores the range
+    assert await read(mailbox, 1, 10) == ONE
+
+
+async def test_blocks_are_not_larger_than_256_kib(fake: FakeImap, upstream: Upstream) -> None:
+    [uid] = fake.deliver("ann", [HUGE])
+    body = await (await upstream.open()).open_body(uid)
+    blocks = [block async for block in body]
+    assert b"".join(blocks) == HUGE
+    assert max(map(len, blocks)) <= BLOCK_OCTETS
+
+
+GONE: list[Fault] = [
+    NoRow(),
+    Item("BODY", "NIL"),
+    Item("BODY", '""'),
+    BodyIs(b""),
+    FlagsOnly(),
+    FlagsOnly(uid=True),
+    Without("BODY"),
+    Item("UID", "3"),
+    Say("OK done"),
+]
+
+
+@pytest.mark.parametrize("fault", GONE, ids=repr)
+async def test_an_answer_without_our_message_is_a_message_that_is_gone(
+    fake: FakeImap, upstream: Upstream, fault: Fault
+) -> None:
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", fault, uid=2)
+    with pytest.raises(MessageGone):
+        await read(mailbox, 2)
+    assert await read(mailbox, 1) == ONE
+    assert fake.counts.connections == 1
+
+
+async def test_a_message_that_another_client_removed_is_gone(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    fake.expunge("ann", [2])
+    with pytest.raises(MessageGone):
+        await read(mailbox, 2)
+    assert await read(mailbox, 3) == THREE
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Without("UID"),
+        Order("BODY", "UID"),
+        Announce(more=1),
+        Announce(more=-1),
+        Announce(99_999_999_999),
+        Quoted(),
+        Say("NO no"),
+        Say("BAD what"),
+        Say("NO [LIMIT] later"),
+        Edit("^OK.*", "NO [SERVERBUG] not all of it"),
+    ],
+    ids=repr,
+)
+async def test_an_answer_that_cannot_be_right_is_an_error(
+    fake: FakeImap, upstream: Upstream, fault: Fault
+) -> None:
+    upstream.timeouts = HASTY
+    mailbox = await upstream.open()
+    wrong = [Item("UID", "3"), fault] if isinstance(fault, Order) else [fault]
+    fake.on("UID FETCH", *wrong, uid=2)
+    with pytest.raises(UpstreamError):
+        await read(mailbox, 2)
+    fake.forgive()
+    assert await read(mailbox, 1) == ONE
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Order("BODY", "UID"), Literal8(), Twice(), Insert("* 2 FETCH (FLAGS (\\Seen))", "* 9 EXISTS", "* OK hi")],
+    ids=repr,
+)
+async def test_a_right_answer_in_another_form_is_taken(fake: FakeImap, upstream: Upstream, fault: Fault) -> None:
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", fault, uid=2)
+    assert await read(mailbox, 2) == TWO
+
+
+# A no in the middle
+
+
+async def test_a_no_behind_a_large_body_does_not_stall_the_session(fake: FakeImap, upstream: Upstream) -> None:
+    """The body is over when the no comes: there is nothing more to wait for."""
+    upstream.timeouts = HASTY
+    [uid] = fake.deliver("ann", [LARGE])
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", Edit("^OK.*", "NO [SERVERBUG] not all of it"), uid=uid)
+    before = fake.counts
+    with pytest.raises(UpstreamRefused):
+        await read(mailbox, uid)
+    fake.forgive()
+    assert await read(mailbox, 1) == ONE
+    assert (fake.counts - before).connections == 0  # a tagged no: the connection is as good as before
+
+
+# A body that is not taken to its end
+
+
+async def abandoned(mailbox_of: Upstream, uid: int) -> None:
+    mailbox = mailbox_of.opened[0]
+    body = await mailbox.open_body(uid)
+    async for _ in body:
+        break
+    await body.aclose()
+    await body.aclose()
+
+
+async def test_the_rest_of_a_short_body_is_read_and_the_connection_kept(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    [uid] = fake.deliver("ann", [LARGE])
+    assert len(LARGE) <= DISCARD_OCTETS
+    mailbox = await upstream.open()
+    await abandoned(upstream, uid)
+    assert await read(mailbox, 1) == ONE
+    assert fake.counts.connections == 1
+
+
+async def test_for_the_rest_of_a_long_one_nobody_waits(fake: FakeImap, upstream: Upstream) -> None:
+    [uid] = fake.deliver("ann", [HUGE * 3])
+    mailbox = await upstream.open()
+    await abandoned(upstream, uid)
+    assert await read(mailbox, 1) == ONE
+    assert fake.counts.connections == 2
+
+
+async def test_a_rest_that_does_not_come_gives_the_connection_up(fake: FakeImap, upstream: Upstream) -> None:
+    upstream.timeouts = HASTY
+    [uid] = fake.deliver("ann", [LARGE])
+    mailbox = await upstream.open()
+    fake.on("UID FETCH", Stall(octets=1000, of="literal"), uid=uid)
+    await abandoned(upstream, uid)
+    assert await read(mailbox, 1) == ONE
+    assert fake.counts.connections == 2
+
+
+async def test_a_reader_that_is_cancelled_gives_the_connection_up(fake: FakeImap, upstream: Upstream) -> None:
+    mailbox = await upstream.open()
+    asked = threading.Event()
+    fake.on("UID FETCH", lambda *_: asked.set(), Stall())
+    task = asyncio.create_task(mailbox.open_body(2))
+    await asyncio.to_thread(asked.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(fake.wait_until_idle)
