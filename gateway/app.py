@@ -10,7 +10,7 @@ from gateway.config import Settings
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
 from gateway.imap.tls import context as check_ca_file
-from gateway.ports import Peer
+from gateway.ports import LockMode, Peer
 from gateway.remembered import RememberedMailboxes
 from gateway.server.certificate import fingerprint, self_signed
 from gateway.server.conversation import Patience
@@ -24,6 +24,7 @@ from gateway.threads import Threads
 
 LEDGER_FILE = "maildrops.sqlite3"
 FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled with each further one
+YIELD_LOOK_SECONDS = 0.3
 DRAIN_LOOK_SECONDS = 0.2
 # A session that has said nothing for so long is between two looks at the mail, not in a transfer.
 DRAIN_QUIET_SECONDS = 2.0
@@ -38,6 +39,7 @@ class Gateway:
     def __init__(self, settings: Settings, emit: Callable[[Event], None]) -> None:
         self.sites: list[Site] = []
         self._settings = settings
+        self._yielding: asyncio.Task[None] | None = None
         self._emit = emit
         state = StateFolder(settings.state)
         endpoint = settings.upstream.endpoint()
@@ -51,7 +53,7 @@ class Gateway:
         self._services = Services(
             PassThrough(endpoint, maildrop.folder, maildrop.policy()),
             RememberedMailboxes(upstream, ledger, maildrop.guard.caution(), self._threads, emit),
-            FileLocks(state.folder("locks")),
+            FileLocks(state.folder("locks"), maildrop.lock),
             LoginDelay(settings.limits.login_delay),
         )
         self._tls = self._server_tls(state)
@@ -67,6 +69,8 @@ class Gateway:
                 site = await listener.start()
                 self.sites.append(site)
                 self._emit(Listening(str(site)))
+            if self._settings.maildrop.lock is LockMode.TAKEOVER:
+                self._yielding = asyncio.create_task(self._yield_maildrops())
         except BaseException:
             await self._stop_accepting()
             raise
@@ -86,8 +90,18 @@ class Gateway:
         for conversation in self._connections:
             conversation.stop("the gateway is shutting down")
         await asyncio.gather(*(listener.end_conversations(CLOSE_SECONDS) for listener in self._listeners))
+        if self._yielding is not None:
+            self._yielding.cancel()
         self._threads.stop()
         self._emit(Stopped())
+
+    async def _yield_maildrops(self) -> None:
+        """End the sessions whose maildrop somebody else wants."""
+        while True:
+            for conversation in self._connections:
+                if conversation.session.is_wanted_elsewhere:
+                    conversation.stop("another session took over the maildrop")
+            await asyncio.sleep(YIELD_LOOK_SECONDS)
 
     async def _stop_accepting(self) -> None:
         await asyncio.gather(*(listener.stop_accepting() for listener in self._listeners))

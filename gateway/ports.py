@@ -130,12 +130,24 @@ class LoginDelay(Protocol):
         """The login succeeded: from now on the time counts."""
 
 
+class LockMode(Enum):
+    """What a second session meets."""
+
+    EXCLUSIVE = "exclusive"  # [IN-USE]
+    TAKEOVER = "takeover"  # the first one is ended
+    SHARED = "shared"  # nothing: both work
+
+
 class MaildropLock(Protocol):
     def acquire(self) -> None:
         """From any thread. Raises MaildropInUse."""
 
     def release(self) -> None:
         """Idempotent."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether another session asks its holder to end."""
 
 
 class Locks(Protocol):

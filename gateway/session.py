@@ -89,6 +89,11 @@ class Session:
     def authorized(self) -> bool:
         return self._maildrop is not None
 
+    @property
+    def is_wanted_elsewhere(self) -> bool:
+        """Whether another session is to take over the maildrop."""
+        return self._lock is not None and self._lock.is_wanted
+
     def greeting(self) -> Reply:
         return ok("pop3-gateway ready")
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 from gateway.config import urls
 from gateway.maildrop import Caution, OnDelete, Policy
-from gateway.ports import Endpoint, TlsMode
+from gateway.ports import Endpoint, LockMode, TlsMode
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -201,6 +201,10 @@ class MaildropSettings(Section):
         default="seen",
         pattern=r"^(seen|nothing|keyword [A-Za-z0-9$_.-]+)$",
         description="what QUIT sets on messages retrieved and kept: seen, nothing, or keyword NAME",
+    )
+    lock: LockMode = Field(
+        default=LockMode.EXCLUSIVE,
+        description="a second session reads [IN-USE] (exclusive), ends the first (takeover), or works beside it",
     )
     max_deletes: Count = Field(
         default=0,

@@ -9,20 +9,27 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import time
 from pathlib import Path
 
 from gateway.errors import MaildropInUse, StateError
+from gateway.ports import LockMode, MaildropLock
+
+TAKEOVER_SECONDS = 5.0  # for the other session to notice and end
+TAKEOVER_LOOK_SECONDS = 0.1
 
 
 class FileLocks:
     """Implements ports.Locks in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mode: LockMode = LockMode.EXCLUSIVE) -> None:
         self._folder = folder
+        self._mode = mode
 
-    def lock(self, maildrop_key: str) -> "FileLock":
+    def lock(self, maildrop_key: str) -> MaildropLock:
         # A hash: names may hold anything, and a folder's listing is not a list of customers.
-        return FileLock(self._folder / hashlib.sha256(maildrop_key.encode()).hexdigest()[:32])
+        path = self._folder / hashlib.sha256(maildrop_key.encode()).hexdigest()[:32]
+        return _KINDS[self._mode](path)
 
 
 class FileLock:
@@ -31,6 +38,10 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
+
+    @property
+    def is_wanted(self) -> bool:
+        return False
 
     def acquire(self) -> None:
         try:
@@ -61,3 +72,45 @@ class FileLock:
             raise
         os.close(file)
         return None
+
+
+class TakeoverLock(FileLock):
+    """A second session leaves a note beside the lock; the holder's process looks for it, and ends the first."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._note = path.with_suffix(".wanted")
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._file is not None and self._note.exists()
+
+    def acquire(self) -> None:
+        end = time.monotonic() + TAKEOVER_SECONDS
+        try:
+            while True:
+                try:
+                    return super().acquire()
+                except MaildropInUse:
+                    if time.monotonic() > end:
+                        raise
+                    with contextlib.suppress(OSError):
+                        self._note.touch(mode=0o600)
+                    time.sleep(TAKEOVER_LOOK_SECONDS)
+        finally:
+            with contextlib.suppress(OSError):
+                self._note.unlink(missing_ok=True)
+
+
+class NoLock(FileLock):
+    """Sessions side by side, each with its own snapshot."""
+
+    def acquire(self) -> None:
+        pass
+
+
+_KINDS = {
+    LockMode.EXCLUSIVE: FileLock,
+    LockMode.TAKEOVER: TakeoverLock,
+    LockMode.SHARED: NoLock,
+}

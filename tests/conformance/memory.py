@@ -167,6 +167,8 @@ class MemoryLocks:
 class MemoryLock:
     """Implements ports.MaildropLock."""
 
+    is_wanted = False
+
     def __init__(self, key: str, held: dict[str, MaildropLock]) -> None:
         self._key = key
         self._held = held
