@@ -10,14 +10,14 @@ from gateway.config import Settings
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
 from gateway.imap.tls import context as check_ca_file
-from gateway.ports import LockMode, Peer
+from gateway.ports import LockMode, Peer, Services
 from gateway.remembered import RememberedMailboxes
 from gateway.server.certificate import fingerprint, self_signed
 from gateway.server.conversation import Patience
 from gateway.server.limits import Connections
 from gateway.server.listener import Listener, Site
 from gateway.server.tls import ServerTls
-from gateway.session import Services, Session, Terms
+from gateway.session import Session, Terms
 from gateway.store import FileLocks, SqliteLedger, StateFolder
 from gateway.telemetry.events import CertificateMade, Event, GatewayStarted, Listening, Stopped, Stopping
 from gateway.threads import Threads

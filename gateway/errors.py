@@ -51,65 +51,69 @@ class LoggedInTooRecently(GatewayError):
 
 
 class UpstreamError(GatewayError):
-    """Something is wrong on the way to the mailbox. RFC 3206 section 4: SYS/TEMP is worth another try."""
+    """Something is wrong on the way to the mailbox. RFC 3206 section 4: SYS/TEMP is worth another try.
+
+    fetchmail reads words, not codes: without "service" and "unavailable" it tells its user that the password is
+    wrong. With "lock" or "wait" it would take the maildrop for busy.
+    """
 
     code = "SYS/TEMP"
-    text = "the mail server gave an unexpected answer; try again later"
+    text = "service unavailable: the mail server gave an unexpected answer; try again later"
 
 
 class UpstreamUnreachable(UpstreamError):
     """No connection, a lost one, or silence for longer than the time allowed."""
 
-    text = "the mail server cannot be reached now; try again later"
+    text = "service unavailable: the mail server cannot be reached now; try again later"
 
 
 class UpstreamSilent(UpstreamUnreachable):
     """It did not answer in time: asking again at once would only double the wait."""
 
-    text = "the mail server does not answer now; try again later"
+    text = "service unavailable: the mail server does not answer now; try again later"
 
 
 class UpstreamRefused(UpstreamError):
     """The server answered NO or BAD for now: [UNAVAILABLE], [LIMIT], [SERVERBUG], [THROTTLED] …"""
 
-    text = "the mail server refuses the request now; try again later"
+    text = "service unavailable: the mail server refuses the request now; try again later"
 
 
 class UpstreamDeclined(UpstreamRefused):
     """The server answered NO or BAD and did not say that another time it would be different."""
 
-    text = "the mail server refuses the request"
+    text = "service unavailable: the mail server refuses the request"
 
 
 class UpstreamDoubtful(UpstreamError):
     """The mailbox answers, but looks as if it were not whole: see maildrop.memory.doubt."""
 
-    text = "the mailbox has lost its identity or most of its messages; it is not shown until that persists"
+    text = "service unavailable: the mailbox looks damaged, and is not shown until that persists"
 
 
 class UpstreamUnusable(UpstreamError):
     """It will not mend itself: an untrusted certificate, a missing folder, no way to log in."""
 
     code = "SYS/PERM"
-    text = "the mail server cannot be used as the gateway is set up; ask its operator"
+    text = "service unavailable: the mail server cannot be used as the gateway is set up; ask its operator"
 
 
 class Overloaded(GatewayError):
     """A limit of the gateway itself is reached."""
 
     code = "SYS/TEMP"
-    text = "too many connections; try again later"
+    text = "service unavailable: too many connections; try again later"
 
 
 class SettingsError(GatewayError):
     """The settings cannot be used: `str()` says where, what is wrong, and what would be right."""
 
     code = "SYS/PERM"
-    text = "the gateway is not set up correctly"
+    text = "service unavailable: the gateway is not set up correctly"
 
 
 class StateError(GatewayError):
     """The state folder cannot be used: not writable, not there, full."""
 
     code = "SYS/TEMP"
-    text = "the gateway cannot use its state folder; try again later"
+    text = "service unavailable: the gateway cannot use its state folder; try again later"

@@ -153,3 +153,13 @@ class MaildropLock(Protocol):
 class Locks(Protocol):
     def lock(self, maildrop_key: str) -> MaildropLock:
         """The exclusive-access lock of RFC 1939 section 4, not yet acquired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The rooms behind a session."""
+
+    accounts: Accounts
+    mailboxes: Mailboxes
+    locks: Locks
+    login_delay: LoginDelay

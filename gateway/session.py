@@ -24,7 +24,7 @@ from gateway.pop3 import (
     ok,
 )
 from gateway.pop3 import Event as Pop3Event
-from gateway.ports import Account, Accounts, Locks, LoginDelay, Mailbox, Mailboxes, MaildropLock, Peer
+from gateway.ports import Account, Mailbox, MaildropLock, Peer, Services
 from gateway.sasl import MECHANISMS, Credentials, Exchange, Secret
 from gateway.telemetry.events import CommandFailed, Event, LoggedIn, LoginFailed
 from gateway.transfer import Beginning, Transfer, whole
@@ -35,16 +35,6 @@ _KEEP_USER = frozenset({"USER", "PASS", "AUTH"})
 
 
 _UPSTREAM_COMMANDS = frozenset({"RETR", "TOP", "QUIT"})
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The rooms behind a session."""
-
-    accounts: Accounts
-    mailboxes: Mailboxes
-    locks: Locks
-    login_delay: LoginDelay
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +213,7 @@ class Session:
         self.tally.user = credentials.user
         count, octets = self._maildrop.count, self._maildrop.octets
         self._emit(LoggedIn(credentials.user, self._peer.address, self.tls_active, count, octets))
-        return ok(f"maildrop has {count} messages ({octets} octets)", change=Change.MAILDROP_OPEN)
+        return ok(f"maildrop has {_messages(count)} ({octets} octets)", change=Change.MAILDROP_OPEN)
 
     async def _open(self, account: Account) -> Mailbox:
         """The lock is taken once the password was found right: a stranger's guesses lock nobody out."""
@@ -267,7 +257,7 @@ class Session:
         for number in command.numbers:
             return ok(f"{number} {self._drop.size(number)}")
         lines = (f"{number} {size}" for number, size in self._drop.sizes())
-        return ok(f"{self._drop.count} messages ({self._drop.octets} octets)", lines=lines)
+        return ok(f"{_messages(self._drop.count)} ({self._drop.octets} octets)", lines=lines)
 
     async def _uidl(self, command: Command) -> Reply:
         for number in command.numbers:
@@ -283,7 +273,7 @@ class Session:
 
     async def _rset(self, _: Command) -> Reply:
         self._drop.reset()
-        return ok(f"maildrop has {self._drop.count} messages ({self._drop.octets} octets)")
+        return ok(f"maildrop has {_messages(self._drop.count)} ({self._drop.octets} octets)")
 
     async def _last(self, _: Command) -> Reply:
         return ok(str(self._drop.last))
@@ -329,7 +319,11 @@ class Session:
             if finished:  # so that the client's next login finds no lock; else our caller closes after the reply
                 await self.close()
         self.tally.deleted = len(plan.delete)
-        return ok(f"{len(plan.delete)} messages deleted" if plan.delete else "bye", change=Change.CLOSE)
+        return ok(f"{_messages(len(plan.delete))} deleted" if plan.delete else "bye", change=Change.CLOSE)
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
 
 
 _HANDLERS: dict[str, Callable[[Session, Command], Awaitable[Reply | Transfer]]] = {

@@ -27,7 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "remembered": {"errors", "maildrop", "ports", "telemetry", "threads"},
     "imap": {"errors", "maildrop", "ports", "sasl", "telemetry", "threads"},
     "accounts": {"errors", "maildrop", "ports", "sasl"},
-    "store": {"errors", "maildrop"},
+    "store": {"errors", "maildrop", "ports"},
     "config": {"errors", "maildrop", "ports"},
     "telemetry": set(),
     "ports": {"maildrop", "sasl"},

@@ -19,6 +19,9 @@ from gateway.ports import Endpoint, TlsMode
 _LITERAL_MINUS_OCTETS = 4096  # the most that LITERAL- lets go out uninvited: RFC 7888 section 5
 
 
+_UNTAGGED_MOST = 100_000  # responses of one kind that imaplib keeps: an EXPUNGE tells of every message
+
+
 class Literal(bytes):
     """An argument that is sent as an IMAP literal (RFC 3501 section 4.3)."""
 
@@ -55,6 +58,11 @@ class _Imap4(imaplib.IMAP4):
         if self.state == "AUTH":
             # Somebody else's mailbox, for any password at all.
             raise UpstreamUnusable("the server greets with PREAUTH, so it does not check passwords")
+
+    def _append_untagged(self, typ: str, dat: Any) -> None:
+        super()._append_untagged(typ, dat)  # type: ignore[misc]
+        if len(self.untagged_responses[typ]) > _UNTAGGED_MOST:
+            raise self.abort(f"the server sent more than {_UNTAGGED_MOST} {typ} responses")
 
     def _get_capabilities(self) -> None:
         told: list[Any] | None = self.untagged_responses.pop("CAPABILITY", None)

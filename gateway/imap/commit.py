@@ -1,4 +1,4 @@
-"""QUIT's plan, applied upstream by UID. Every step may be repeated: the outcome is the same."""
+"""QUIT's plan, applied upstream by UID."""
 
 from gateway.errors import UpstreamError, UpstreamUnusable
 from gateway.imap.client import Client
@@ -12,13 +12,17 @@ _DELETED = "\\Deleted"
 _FOLDERS = {OnDelete.TRASH: ("\\Trash", "trash"), OnDelete.ARCHIVE: ("\\Archive", "archive")}
 
 
-def delete(client: Client, plan: CommitPlan, policy: Policy, seconds: float) -> None:
-    """Carry out the deletions as the policy says. `seconds` is the time for each command."""
+def delete(client: Client, plan: CommitPlan, policy: Policy, seconds: float, copied: set[int]) -> None:
+    """Carry out the deletions as the policy says. `seconds` is the time for each command.
+
+    `copied` are UIDs that need no copy any more; it grows. With it, this may be called again after a broken
+    connection: all other steps are the same however often they are done.
+    """
     action = policy.on_delete
     if action is OnDelete.AUTO:
         action = _usual_way(client, seconds)
     if action in _FOLDERS:
-        _move(client, plan.delete, _folder(client, policy, action, seconds), seconds)
+        _move(client, plan.delete, _folder(client, policy, action, seconds), seconds, copied)
         return
     _flag(client, plan.delete, _DELETED, seconds)
     if action is OnDelete.EXPUNGE:
@@ -50,17 +54,21 @@ def _folder(client: Client, policy: Policy, action: OnDelete, seconds: float) ->
     return str(found)
 
 
-def _move(client: Client, uids: tuple[int, ...], folder: str, seconds: float) -> None:
+def _move(client: Client, uids: tuple[int, ...], folder: str, seconds: float, copied: set[int]) -> None:
     """MOVE (RFC 6851), or the three commands that it stands for."""
     client.transport.allow(seconds)
     with translated(f"moving to {folder}"):
-        moves = "MOVE" in client.announced()
-        for uid_set in uid_sets(uids):
+        if "MOVE" in client.announced():
+            for uid_set in uid_sets(uids):
+                client.transport.allow(seconds)
+                client.move(uid_set, folder)
+            return
+        for uid_set in uid_sets(uid for uid in uids if uid not in copied):
             client.transport.allow(seconds)
-            (client.move if moves else client.copy)(uid_set, folder)
-    if not moves:
-        _flag(client, uids, _DELETED, seconds)
-        _expunge(client, uids, seconds)
+            client.copy(uid_set, folder)
+        copied.update(uids)
+    _flag(client, uids, _DELETED, seconds)
+    _expunge(client, uids, seconds)
 
 
 def _flag(client: Client, uids: tuple[int, ...], flag: str, seconds: float) -> None:

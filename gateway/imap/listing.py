@@ -14,8 +14,18 @@ from gateway.imap.responses import Done, Fetch, Literal, Responses
 from gateway.imap.transport import Transport
 from gateway.maildrop import Snapshot
 
-_ROW = re.compile(rb"\* \d+ FETCH \(UID ([1-9]\d{0,9}) RFC822\.SIZE (\d{1,19})\)\r\n")
-_ROWS = re.compile(rb"(?:\* \d+ FETCH \(UID [1-9]\d{0,9} RFC822\.SIZE \d{1,19}\)\r\n)+")
+_UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,19})"
+
+
+def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """Patterns for one row, and for a run of them."""
+    row = rb"\* \d+ FETCH \(" + items + rb"\)\r\n"
+    return re.compile(row), re.compile(rb"(?:" + re.sub(rb"\((?=\[|\\d)", rb"(?:", row) + rb")+")
+
+
+# Nearly all rows that there are; either order is legal.
+_UID_FIRST = _rows(_UID + b" " + _SIZE)
+_SIZE_FIRST = _rows(_SIZE + b" " + _UID)
 _TAG = b"GWL"
 _MOST = 0xFFFFFFFF  # UIDs and UIDVALIDITY are 32-bit, and not zero: RFC 3501 section 2.3.1.1
 
@@ -92,16 +102,24 @@ class _Listing:
     def read_block(self) -> bool:
         """Take what whole lines have come; False after the tagged OK."""
         block = self._transport.read_lines()
-        plain_rows = _ROWS.match(block)
-        end = plain_rows.end() if plain_rows else 0
-        if end:
-            uids, sizes = zip(*_ROW.findall(block, 0, end), strict=True)
-            self._uids.extend(map(int, uids))
-            self._sizes.extend(map(int, sizes))
+        end = self._take_rows(block)
         if end == len(block) and block:
             return True
         self._transport.unread(block[end:])
         return self._read_response()
+
+    def _take_rows(self, block: bytes) -> int:
+        """Take the plain rows at the beginning, and say where they end."""
+        for (row, run), first, second in (
+            (_UID_FIRST, self._uids, self._sizes),
+            (_SIZE_FIRST, self._sizes, self._uids),
+        ):
+            if rows := run.match(block):
+                ones, others = zip(*row.findall(block, 0, rows.end()), strict=True)
+                first.extend(map(int, ones))
+                second.extend(map(int, others))
+                return rows.end()
+        return 0
 
     def _read_response(self) -> bool:
         """Something other than a plain row: the tagged line, unsolicited data, a row of another shape."""

@@ -46,7 +46,7 @@ class UpstreamMailboxes:
         try:
             client, snapshot = await self._threads.result(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_hang_up)
+            opening.add_done_callback(self._hang_up)
             raise
         return UpstreamMailbox(account, client, snapshot, self._threads, self._timeouts, self._emit)
 
@@ -61,11 +61,10 @@ class UpstreamMailboxes:
             self._threads.start(say_goodbye, client)
             raise
 
-
-def _hang_up(opening: "Future[tuple[Client, Snapshot]]") -> None:
-    """Nobody waits any more for what was opened."""
-    if not opening.cancelled() and opening.exception() is None:
-        say_goodbye(opening.result()[0])
+    def _hang_up(self, opening: "Future[tuple[Client, Snapshot]]") -> None:
+        """Nobody waits any more for what was opened."""
+        if not opening.cancelled() and opening.exception() is None:
+            self._threads.start(say_goodbye, opening.result()[0])
 
 
 class UpstreamMailbox:
@@ -102,8 +101,10 @@ class UpstreamMailbox:
         """An IMAP server is not told what it should know."""
 
     async def commit(self, plan: CommitPlan) -> bool:
+        copied: set[int] = set()
+
         def delete(client: Client) -> None:
-            commit.delete(client, plan, self._account.policy, self._timeouts.response)
+            commit.delete(client, plan, self._account.policy, self._timeouts.response, copied)
 
         def mark(client: Client) -> None:
             commit.mark_retrieved(client, plan, self._account.policy, self._timeouts.response)

@@ -79,6 +79,8 @@ class Transport:
                 raise ConnectionError(f"the server sent a line of more than {limit} octets")
             if not self._fill():
                 return b""
+        if end > limit:
+            raise ConnectionError(f"the server sent a line of more than {limit} octets")
         return self._take(end + 1)
 
     def read_lines(self) -> bytes:

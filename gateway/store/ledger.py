@@ -37,10 +37,16 @@ class SqliteLedger:
         self._guard = threading.Lock()
         with _explained(file):
             file.touch(mode=0o600)
-            self._database = sqlite3.connect(file, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-            self._migrate()
+            self._database = sqlite3.connect(
+                file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._database.execute("PRAGMA journal_mode=WAL")
+                self._database.execute("PRAGMA synchronous=FULL")
+                self._migrate()
+            except BaseException:
+                self._database.close()
+                raise
 
     def recall(self, maildrop: str, uidvalidity: int) -> Memory:
         """All that is known. What was known of an earlier UIDVALIDITY is forgotten: its UIDs mean nothing now."""

@@ -28,7 +28,8 @@ class FileLocks:
 
     def lock(self, maildrop_key: str) -> MaildropLock:
         # A hash: names may hold anything, and a folder's listing is not a list of customers.
-        path = self._folder / hashlib.sha256(maildrop_key.encode()).hexdigest()[:32]
+        # Ann and ann are one mailbox to most servers; where they are two, they only wait for each other.
+        path = self._folder / hashlib.sha256(maildrop_key.casefold().encode()).hexdigest()[:32]
         return _KINDS[self._mode](path)
 
 

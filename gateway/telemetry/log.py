@@ -1,5 +1,6 @@
 """Events as lines: for people on a console, or JSON for a machine."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import MutableMapping
@@ -41,7 +42,8 @@ class Log:
         fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
         if session := session_id.get():
             fields["session"] = session
-        getattr(self._logger, event.level)(event.name, **fields)
+        with contextlib.suppress(OSError, ValueError):  # nobody reads standard error any more: the mail goes on
+            getattr(self._logger, event.level)(event.name, **fields)
 
 
 def _one_line(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

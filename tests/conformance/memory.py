@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from gateway.accounts import LoginDelay
 from gateway.errors import BadCredentials, GatewayError, MaildropInUse, MessageGone, UpstreamError
 from gateway.maildrop import CommitPlan, Policy, Snapshot
-from gateway.ports import Account, Endpoint, MaildropLock, TlsMode
+from gateway.ports import Account, Endpoint, MaildropLock, Services, TlsMode
 from gateway.sasl import Credentials
-from gateway.session import Services
 
 FOLDER = "INBOX"
 UPSTREAM = Endpoint("imap.example.org", 993, TlsMode.IMPLICIT)

@@ -129,7 +129,7 @@ def session(transport: Transport) -> None:
         log_in(client, Credentials("ann", Secret('sec"ret')))
         take_snapshot(client, "INBOX", SECONDS)
         policy = Policy(OnDelete.EXPUNGE, "\\Seen")
-        commit.delete(client, CommitPlan(9, (7,), (8,)), policy, SECONDS)
+        commit.delete(client, CommitPlan(9, (7,), (8,)), policy, SECONDS, set())
         commit.mark_retrieved(client, CommitPlan(9, (7,), (8,)), policy, SECONDS)
     finally:
         say_goodbye(client)

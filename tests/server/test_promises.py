@@ -108,7 +108,7 @@ def test_a_mailbox_that_lost_its_identity_is_not_shown_until_that_persists(
     assert shown(gateway, drop) == MAIL
     fake.renumber(drop.user, validity=77)
     with RawClient(gateway.port) as client:
-        assert client.log_in(drop).startswith(b"-ERR [SYS/TEMP] the mailbox has lost its identity")
+        assert client.log_in(drop).startswith(b"-ERR [SYS/TEMP] service unavailable: the mailbox looks damaged")
     time.sleep(1.1)  # the operator's setting is what is waited for
     assert shown(gateway, drop) == MAIL
 

@@ -68,7 +68,7 @@ def test_a_login_that_fails_says_why(
         assert re.match(rb"-ERR \[([A-Z/-]+)\] [ -~]{10,}$", reply), reply
         assert reply.startswith(b"-ERR [" + code + b"]")
         fake.forgive(rule)
-        assert client.log_in(drop) == b"+OK maildrop has 1 messages (16 octets)"
+        assert client.log_in(drop) == b"+OK maildrop has 1 message (16 octets)"
 
 
 def test_an_upstream_that_is_down_is_no_wrong_password_and_no_empty_maildrop(
@@ -77,7 +77,10 @@ def test_an_upstream_that_is_down_is_no_wrong_password_and_no_empty_maildrop(
     gateway = behind(start_gateway, fake)
     fake.down()
     with RawClient(gateway.port) as client:
-        assert client.log_in(drop) == b"-ERR [SYS/TEMP] the mail server cannot be reached now; try again later"
+        assert (
+            client.log_in(drop)
+            == b"-ERR [SYS/TEMP] service unavailable: the mail server cannot be reached now; try again later"
+        )
         assert client.ask("STAT") == b"-ERR STAT is for after the login"
         fake.up()
         assert client.log_in(drop).startswith(b"+OK")
