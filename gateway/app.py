@@ -22,6 +22,7 @@ from gateway.store import FileLocks, SqliteLedger, StateFolder
 from gateway.telemetry.events import CertificateMade, Event, GatewayStarted, Listening, Stopped, Stopping
 from gateway.threads import Threads
 
+LEDGER_THREADS = 2  # SQLite has one writer anyway
 LEDGER_FILE = "maildrops.sqlite3"
 FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled with each further one
 YIELD_LOOK_SECONDS = 0.3
@@ -45,14 +46,15 @@ class Gateway:
         endpoint = settings.upstream.endpoint()
         check_ca_file(endpoint.ca_file)
         maildrop, patience = settings.maildrop, settings.upstream.timeouts
-        self._threads = Threads()
+        logins, transfers, ledger_threads = Threads(), Threads(), Threads(LEDGER_THREADS)
+        self._threads = (logins, transfers, ledger_threads)
         upstream = UpstreamMailboxes(
-            self._threads, Timeouts(patience.connect, patience.response, patience.open), emit
+            logins, transfers, Timeouts(patience.connect, patience.response, patience.open), emit
         )
         ledger = SqliteLedger(state.path / LEDGER_FILE)
         self._services = Services(
             PassThrough(endpoint, maildrop.folder, maildrop.policy()),
-            RememberedMailboxes(upstream, ledger, maildrop.guard.caution(), self._threads, emit),
+            RememberedMailboxes(upstream, ledger, maildrop.guard.caution(), ledger_threads, emit),
             FileLocks(state.folder("locks"), maildrop.lock),
             LoginDelay(settings.limits.login_delay),
         )
@@ -92,7 +94,8 @@ class Gateway:
         await asyncio.gather(*(listener.end_conversations(CLOSE_SECONDS) for listener in self._listeners))
         if self._yielding is not None:
             self._yielding.cancel()
-        self._threads.stop()
+        for threads in self._threads:
+            threads.stop()
         self._emit(Stopped())
 
     async def _yield_maildrops(self) -> None:
@@ -141,4 +144,4 @@ def _affordable(connections: int) -> int:
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return min(connections, (soft - FILES_BESIDE) // FILES_PER_CONNECTION)
+    return max(min(connections, (soft - FILES_BESIDE) // FILES_PER_CONNECTION), 1)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from gateway.errors import (
     GatewayError,
     Refused,
+    StateError,
     UpstreamDeclined,
     UpstreamDoubtful,
     UpstreamRefused,
@@ -21,7 +22,7 @@ from gateway.errors import (
 )
 from gateway.maildrop import Caution, CommitPlan, Memory, OnDelete, Sighting, Snapshot, doubt
 from gateway.ports import Account, Body, Ledger, Mailbox, Mailboxes
-from gateway.telemetry.events import DeletionDeferred, Event, PromisesKept, SnapshotDoubted
+from gateway.telemetry.events import CommandFailed, DeletionDeferred, Event, PromisesKept, SnapshotDoubted
 from gateway.threads import Threads
 
 # Thunderbird waits 3 s for the reply to QUIT, then closes. The update goes on after the reply.
@@ -169,7 +170,6 @@ class RememberedMailbox:
             await self._threads.run(write, self._account.maildrop_key, plan.uidvalidity, plan.delete)
 
     async def _carry_out(self, plan: CommitPlan) -> None:
-        key, validity = self._account.maildrop_key, plan.uidvalidity
         policy = self._account.policy
         upstream_plan = replace(plan, delete=()) if policy.on_delete is OnDelete.KEEP else plan
         try:
@@ -185,9 +185,17 @@ class RememberedMailbox:
             await self._take_back(plan)
             raise
         if plan.delete and policy.on_delete not in _HIDING:
+            await self._settle(plan)
+
+    async def _settle(self, plan: CommitPlan) -> None:
+        """It is done upstream: with a ledger that cannot be written we only look once more at the next login."""
+        key, validity = self._account.maildrop_key, plan.uidvalidity
+        left = Sighting(validity, len(self._inner.snapshot) - len(plan.delete), self._clock())
+        try:
             await self._threads.run(self._ledger.settle, key, validity, plan.delete)
-            left = Sighting(validity, len(self._inner.snapshot) - len(plan.delete), self._clock())
             await self._threads.run(self._ledger.note, key, left, accepted=True)
+        except StateError as error:
+            self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
 
     async def _take_back(self, plan: CommitPlan) -> None:
         """The upstream will never do it, and the client can still be told so."""

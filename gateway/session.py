@@ -80,6 +80,11 @@ class Session:
         return self._maildrop is not None
 
     @property
+    def is_stranger(self) -> bool:
+        """Not logged in, and no login of its own under way."""
+        return self._maildrop is None and self._lock is None
+
+    @property
     def is_wanted_elsewhere(self) -> bool:
         """Whether another session is to take over the maildrop."""
         return self._lock is not None and self._lock.is_wanted

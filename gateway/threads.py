@@ -12,7 +12,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 # A thread is held only while an upstream is awaited, never for a slow client; this many may be awaited at once.
-THREADS = 256
+THREADS = 128
 QUEUE_SECONDS = 20.0  # to wait for a free one
 
 

@@ -21,15 +21,15 @@ class LoginDelay:
         """From any thread, after the password was found right. Raises LoggedInTooRecently."""
         with self._guard:
             self._forget_old()
-            if maildrop_key in self._last:
+            if maildrop_key.casefold() in self._last:
                 raise LoggedInTooRecently
 
     def logged_in(self, maildrop_key: str) -> None:
         """The time counts from the +OK (RFC 2449 section 6.5)."""
         if self.seconds:
             with self._guard:
-                self._last[maildrop_key] = self._clock()
-                self._last.move_to_end(maildrop_key)
+                self._last[maildrop_key.casefold()] = self._clock()
+                self._last.move_to_end(maildrop_key.casefold())
 
     def _forget_old(self) -> None:
         old = self._clock() - self.seconds

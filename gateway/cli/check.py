@@ -77,8 +77,9 @@ def _check_upstream(chosen: Settings, report: Report) -> None:
     endpoint = chosen.upstream.endpoint()
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise UpstreamUnreachable(f"{endpoint.host} cannot be resolved: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "that is no host name"
+        raise UpstreamUnreachable(f"{endpoint.host} cannot be resolved: {why}") from error
     addresses = dict.fromkeys(str(address[0]) for *_, address in found)
     report.good("name", f"{endpoint.host} is {', '.join(addresses)}")
     greeting = probe.greet(endpoint, _timeouts(chosen))

@@ -33,7 +33,10 @@ def ask(listener: Listener) -> None:
             client.quit()
         finally:
             client.close()
-    except (OSError, EOFError, poplib.error_proto) as error:
+    except poplib.error_proto as error:
+        if b"[SYS/TEMP]" not in error.args[0]:  # "too many connections" is an answer, too
+            raise UpstreamUnreachable(f"{listener.url} does not answer: {error}") from error
+    except (OSError, EOFError) as error:
         raise UpstreamUnreachable(f"{listener.url} does not answer: {error}") from error
 
 

@@ -6,8 +6,6 @@ from gateway.errors import MessageGone, UpstreamError
 from gateway.imap.responses import Done, Fetch, Literal, Responses, Value
 from gateway.imap.transport import BLOCK_OCTETS, Transport
 
-_TAG = b"GWB"
-
 
 class BodyReader:
     """Reads one message, or its first `octets`. Blocking: every call belongs into a worker thread.
@@ -17,16 +15,20 @@ class BodyReader:
     """
 
     def __init__(self, transport: Transport, uid: int, listed: int, octets: int | None = None) -> None:
-        self.left = 0  # octets of the literal that are still in the stream
+        self.octets = 0  # of the body, as the server announces it
+        self.left = 0  # of them, what is still in the stream
+        tag = transport.new_tag()
         self._transport = transport
-        self._responses = Responses(transport, _TAG)
+        self._responses = Responses(transport, tag)
         self._items: Iterator[tuple[str, Value]] = iter(())
         self._uid = uid
         self._listed = listed
         self._confirmed = False  # the response that bears the body named our UID
         part = b"" if octets is None else b"<0.%d>" % octets
+        # A server that does not do ranges sends the whole, and calls it so.
+        self._names = {"BODY[]"} if octets is None else {"BODY[]", "BODY[]<0>"}
         # PEEK: what a client has seen is said at QUIT, not by a transfer that may break off.
-        transport.send(_TAG + b" UID FETCH %d (UID BODY.PEEK[]%s)\r\n" % (uid, part))
+        transport.send(tag + b" UID FETCH %d (UID BODY.PEEK[]%s)\r\n" % (uid, part))
 
     @property
     def finished(self) -> bool:
@@ -66,7 +68,7 @@ class BodyReader:
                 self._confirmed = value == b"%d" % self._uid
                 if not self._confirmed:
                     break
-            elif name.startswith("BODY[") and value is not None:
+            elif name in self._names and value is not None:
                 if (first := self._first_block(value)) is not None:
                     return first
             else:
@@ -79,6 +81,7 @@ class BodyReader:
         if isinstance(value, bytes):  # a quoted string: short
             if not value and self._listed:
                 return None
+            self.octets = len(value)
             self._finish()
             return value
         if not value.octets:
@@ -86,8 +89,12 @@ class BodyReader:
                 return None  # an empty literal stands for a message that is no more
             self._finish()
             return b""
-        self.left = value.octets
-        return self.read()
+        self.octets = self.left = value.octets
+        # One block is read whole before anything is said to the client: if it breaks off, it can still be an -ERR.
+        blocks = [self.read()]
+        while self.left and self.octets <= BLOCK_OCTETS:
+            blocks.append(self.read())
+        return b"".join(blocks)
 
     def _finish(self) -> None:
         """The rest of the response, and of the answer. Raises when it was not our message, or not whole."""

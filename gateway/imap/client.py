@@ -5,6 +5,7 @@ asked for again; arguments may be literals; PREAUTH is refused; nothing is logge
 """
 
 import imaplib
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,13 +14,20 @@ from imapclient.imapclient import SocketTimeout
 
 from gateway.errors import UpstreamError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap.faults import plain, refusal
-from gateway.imap.transport import LINE_LIMIT, Transport
+from gateway.imap.transport import Transport
 from gateway.ports import Endpoint, TlsMode
 
 _LITERAL_MINUS_OCTETS = 4096  # the most that LITERAL- lets go out uninvited: RFC 7888 section 5
 
 
+_LINE_LIMIT = 2_097_152  # octets: a SEARCH tells of 200,000 messages in one line
+_ANSWER_OCTETS = 8_388_608  # of all responses to one command
 _UNTAGGED_MOST = 100_000  # responses of one kind that imaplib keeps: an EXPUNGE tells of every message
+
+
+# Its warnings quote servers, and would stand in the log in another form than all other lines.
+logging.getLogger("imapclient").addHandler(logging.NullHandler())
+logging.getLogger("imapclient").propagate = False
 
 
 class Literal(bytes):
@@ -35,6 +43,7 @@ class _Imap4(imaplib.IMAP4):
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self._budget = _ANSWER_OCTETS
         super().__init__()
 
     def open(self, host: str = "", port: int = 0, timeout: float | None = None) -> None:  # noqa: ARG002 - imaplib's own
@@ -42,13 +51,23 @@ class _Imap4(imaplib.IMAP4):
         self.sock = self._transport.socket
 
     def read(self, size: int) -> bytes:
+        self._spend(size)
         return self._transport.read(size)
 
     def readline(self) -> bytes:
-        return self._transport.readline(LINE_LIMIT)
+        line = self._transport.readline(_LINE_LIMIT)
+        self._spend(len(line))
+        return line
 
     def send(self, data: Any) -> None:
+        self._budget = _ANSWER_OCTETS
         self._transport.send(data)
+
+    def _spend(self, octets: int) -> None:
+        """imaplib keeps all that it reads until the next command, so an answer without an end must have one."""
+        self._budget -= octets
+        if self._budget < 0:
+            raise self.abort(f"the server sent more than {_ANSWER_OCTETS} octets in answer to one command")
 
     def shutdown(self) -> None:
         self._transport.close()
@@ -119,6 +138,10 @@ class Client(IMAPClient):  # type: ignore[misc]
             if "CAPABILITY" in self._imap.untagged_responses:
                 self.capabilities()  # remembers them: SELECT will throw the response away
         return typ, text
+
+    def exists(self) -> int:
+        """The last that SELECT said of the number of messages: servers do correct themselves within one answer."""
+        return int(self._imap.untagged_responses["EXISTS"][-1])
 
     def uids_where(self, criterion: str) -> set[int]:
         """UID SEARCH. An answer without a SEARCH response is an error here, not an empty result."""

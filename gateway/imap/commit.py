@@ -1,6 +1,6 @@
 """QUIT's plan, applied upstream by UID."""
 
-from gateway.errors import UpstreamError, UpstreamUnusable
+from gateway.errors import UpstreamDeclined, UpstreamError, UpstreamUnusable
 from gateway.imap.client import Client
 from gateway.imap.faults import translated
 from gateway.imap.uid_set import uid_sets
@@ -85,8 +85,17 @@ def _expunge(client: Client, uids: tuple[int, ...], seconds: float) -> None:
             for uid_set in uid_sets(uids):
                 client.transport.allow(seconds)
                 client.expunge(uid_set)
-            return
-        _expunge_all(client, uids)
+        else:
+            _expunge_all(client, uids)
+        _look(client, uids, seconds)
+
+
+def _look(client: Client, uids: tuple[int, ...], seconds: float) -> None:
+    """A tagged OK is no proof: without the right to expunge (RFC 4314's e), Dovecot says OK and does nothing."""
+    for uid_set in uid_sets(uids):
+        client.transport.allow(seconds)
+        if client.uids_where(f"UID {uid_set}"):
+            raise UpstreamDeclined("the server accepted EXPUNGE and removed nothing; may this user expunge?")
 
 
 def _expunge_all(client: Client, uids: tuple[int, ...]) -> None:
@@ -99,5 +108,3 @@ def _expunge_all(client: Client, uids: tuple[int, ...]) -> None:
         )
     if flagged:
         client.expunge()
-    elif any(client.uids_where(f"UID {uid_set}") for uid_set in uid_sets(uids)):
-        raise UpstreamError("the server accepted the flag \\Deleted and does not show it")

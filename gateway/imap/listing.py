@@ -26,8 +26,10 @@ def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 # Nearly all rows that there are; either order is legal.
 _UID_FIRST = _rows(_UID + b" " + _SIZE)
 _SIZE_FIRST = _rows(_SIZE + b" " + _UID)
-_TAG = b"GWL"
 _MOST = 0xFFFFFFFF  # UIDs and UIDVALIDITY are 32-bit, and not zero: RFC 3501 section 2.3.1.1
+
+
+ARRIVING = 100_000  # messages that may come in while we list
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def select(client: Client, folder: str, seconds: float) -> Selected:
         permanent = told.get(b"PERMANENTFLAGS")
         undeletable = permanent is not None and b"\\deleted" not in {flag.lower() for flag in permanent}
         read_only = examined or undeletable or b"READ-ONLY" in told
-        return Selected(uidvalidity, int(told[b"EXISTS"]), read_only)
+        return Selected(uidvalidity, client.exists(), read_only)
 
 
 def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
@@ -73,11 +75,11 @@ def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
 
 
 def _list(transport: Transport, exists: int, seconds: float) -> "_Listing":
-    listing = _Listing(transport)
+    listing = _Listing(transport, exists + ARRIVING)
     if exists:  # `1:*` on an empty mailbox is an error to some servers
         transport.allow(seconds)
         with translated("listing the mailbox"):
-            transport.send(_TAG + b" UID FETCH 1:* (UID RFC822.SIZE)\r\n")
+            transport.send(listing.tag + b" UID FETCH 1:* (UID RFC822.SIZE)\r\n")
             while listing.read_block():
                 pass
     return listing
@@ -86,12 +88,14 @@ def _list(transport: Transport, exists: int, seconds: float) -> "_Listing":
 class _Listing:
     """UIDs and sizes in the order they came, and how many messages were expunged meanwhile."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, most: int) -> None:
+        self.tag = transport.new_tag()
         self.expunged = 0
+        self._most = most
         self._uids = array("I")
         self._sizes = array("Q")
         self._transport = transport
-        self._responses = Responses(transport, _TAG)
+        self._responses = Responses(transport, self.tag)
 
     def snapshot(self, selected: Selected) -> Snapshot:
         uids, sizes = self._uids, self._sizes
@@ -101,6 +105,8 @@ class _Listing:
 
     def read_block(self) -> bool:
         """Take what whole lines have come; False after the tagged OK."""
+        if len(self._uids) > self._most:
+            raise UpstreamError(f"the server lists more than {self._most} messages, and goes on")
         block = self._transport.read_lines()
         end = self._take_rows(block)
         if end == len(block) and block:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
@@ -20,7 +21,7 @@ from gateway.imap.bodies import BodyReader
 from gateway.imap.client import Client
 from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts, connect_and_log_in, say_goodbye
-from gateway.imap.listing import select, take_snapshot
+from gateway.imap.listing import take_snapshot
 from gateway.maildrop import CommitPlan, Snapshot
 from gateway.ports import Account
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
@@ -28,6 +29,8 @@ from gateway.threads import Threads
 
 # The rest of a body that nobody wants: up to so many octets it is read and the connection kept.
 DISCARD_OCTETS = 1_048_576
+# A command that failed later than this is not tried again: waits add up, and clients give up.
+RETRY_WITHIN_SECONDS = 15.0
 
 _T = TypeVar("_T")
 
@@ -35,20 +38,24 @@ _T = TypeVar("_T")
 class UpstreamMailboxes:
     """Opens mailboxes; implements ports.Mailboxes."""
 
-    def __init__(self, threads: Threads, timeouts: Timeouts, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, logins: Threads, threads: Threads, timeouts: Timeouts, emit: Callable[[Event], None]
+    ) -> None:
+        """Logins and farewells have threads of their own: however many of them stall, mail still moves."""
+        self._logins = logins
         self._threads = threads
         self._timeouts = timeouts
         self._emit = emit
 
     async def open(self, account: Account, admit: Callable[[], None]) -> "UpstreamMailbox":
         """One crossing into a thread, whatever it takes: connect, log in, admit, SELECT, list."""
-        opening = self._threads.submit(self._open, account, admit)
+        opening = self._logins.submit(self._open, account, admit)
         try:
-            client, snapshot = await self._threads.result(opening)
+            client, snapshot = await self._logins.result(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(self._hang_up)
             raise
-        return UpstreamMailbox(account, client, snapshot, self._threads, self._timeouts, self._emit)
+        return UpstreamMailbox(account, client, snapshot, self._logins, self._threads, self._timeouts, self._emit)
 
     def _open(self, account: Account, admit: Callable[[], None]) -> tuple[Client, Snapshot]:
         client = connect_and_log_in(account, self._timeouts)
@@ -58,13 +65,13 @@ class UpstreamMailboxes:
             client.transport.end_by(math.inf)
             return client, snapshot
         except BaseException:
-            self._threads.start(say_goodbye, client)
+            self._logins.start(say_goodbye, client)
             raise
 
     def _hang_up(self, opening: "Future[tuple[Client, Snapshot]]") -> None:
         """Nobody waits any more for what was opened."""
         if not opening.cancelled() and opening.exception() is None:
-            self._threads.start(say_goodbye, opening.result()[0])
+            self._logins.start(say_goodbye, opening.result()[0])
 
 
 class UpstreamMailbox:
@@ -75,13 +82,16 @@ class UpstreamMailbox:
         account: Account,
         client: Client,
         snapshot: Snapshot,
+        logins: Threads,
         threads: Threads,
         timeouts: Timeouts,
         emit: Callable[[Event], None],
     ) -> None:
         self.snapshot = snapshot
         self._account = account
+        self._logins = logins
         self._client: Client | None = client
+        self._sizes_differ = False  # this server's sizes are not to be relied on
         self._threads = threads
         self._timeouts = timeouts
         self._emit = emit
@@ -89,13 +99,31 @@ class UpstreamMailbox:
     async def open_body(self, uid: int, octets: int | None = None) -> "UpstreamBody":
         listed = self.snapshot.sizes[bisect_left(self.snapshot.uids, uid)]
 
+        lengths: list[int] = []
+
         def begin(client: Client) -> UpstreamBody:
             client.transport.allow(self._timeouts.response)
             with translated(f"fetching UID {uid}"):
                 reader = BodyReader(client.transport, uid, listed, octets)
-                return UpstreamBody(self, client, reader, reader.open())
+                first = reader.open()
+            if octets is None and reader.octets != listed:
+                self._doubt_length(uid, listed, reader.octets, lengths)
+            return UpstreamBody(self, client, reader, first)
 
         return await self._with_client(begin)
+
+    def _doubt_length(self, uid: int, listed: int, came: int, lengths: list[int]) -> None:
+        """Not what was listed: cut short, or made up because the message is gone, or Exchange, whose sizes may not
+        be those of the bodies. A new connection tells: one that sends the same again means it.
+        """
+        if self._sizes_differ:
+            return
+        lengths.append(came)
+        if len(lengths) == 1:
+            raise UpstreamUnreachable(f"UID {uid} has {listed} octets in the listing and comes with {came}")
+        if len(set(lengths)) > 1:
+            raise UpstreamError(f"UID {uid} comes with {' and then '.join(map(str, lengths))} octets")
+        self._sizes_differ = True
 
     def learn(self, uid: int, octets: int) -> None:
         """An IMAP server is not told what it should know."""
@@ -123,7 +151,7 @@ class UpstreamMailbox:
         """Nobody waits for the farewell."""
         client, self._client = self._client, None
         if client is not None:
-            self._threads.start(say_goodbye, client)
+            self._logins.start(say_goodbye, client)
 
     async def read_block(self, client: Client, reader: BodyReader) -> bytes:
         """The next block of a body that open_body began."""
@@ -164,15 +192,21 @@ class UpstreamMailbox:
             raise UpstreamRefused(str(error)) from error
 
     async def _on_this_or_the_next(self, work: Callable[[Client], _T]) -> _T:
-        if self._client is not None:
-            client = self._client
-            try:
-                return await self._guarded(client, lambda: work(client))
-            except UpstreamSilent:
+        began = time.monotonic()
+        try:
+            return await self._once(work)
+        except UpstreamSilent:
+            raise
+        except UpstreamUnreachable as error:
+            if time.monotonic() - began > RETRY_WITHIN_SECONDS:
                 raise
-            except UpstreamUnreachable as error:
-                self._emit(UpstreamReconnected(self._account.credentials.user, str(error)))
-        client = self._client = await self._threads.run(self._reconnect)
+            self._emit(UpstreamReconnected(self._account.credentials.user, str(error)))
+        return await self._once(work)
+
+    async def _once(self, work: Callable[[Client], _T]) -> _T:
+        client = self._client
+        if client is None:
+            client = self._client = await self._threads.run(self._reconnect)
         return await self._guarded(client, lambda: work(client))
 
     async def _guarded(self, client: Client, work: Callable[[], _T]) -> _T:
@@ -199,14 +233,21 @@ class UpstreamMailbox:
     def _reconnect(self) -> Client:
         client = connect_and_log_in(self._account, self._timeouts)
         try:
-            selected = select(client, self._account.folder, self._timeouts.open)
-            if selected.uidvalidity != self.snapshot.uidvalidity:
-                raise UpstreamError("UIDVALIDITY changed during the session")
+            self._recognise(take_snapshot(client, self._account.folder, self._timeouts.open))
             client.transport.end_by(math.inf)
         except BaseException:
             client.transport.close()
             raise
         return client
+
+    def _recognise(self, now: Snapshot) -> None:
+        """Is it the mailbox of our snapshot? Some servers reuse UIDs after a restart, and UIDVALIDITY stays."""
+        if now.uidvalidity != self.snapshot.uidvalidity:
+            raise UpstreamError("UIDVALIDITY changed during the session")
+        sizes = dict(zip(now.uids, now.sizes, strict=True))
+        for uid, size in zip(self.snapshot.uids, self.snapshot.sizes, strict=True):
+            if sizes.get(uid, size) != size:
+                raise UpstreamError(f"UID {uid} is another message than it was, under the same UIDVALIDITY")
 
     def _drop(self, client: Client) -> None:
         client.transport.close()

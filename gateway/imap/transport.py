@@ -26,6 +26,7 @@ class Transport:
         self.socket = sock
         self._buffer = bytearray()
         self.aborted = False
+        self._commands = 0
         self._deadline = math.inf
         self._final = math.inf
 
@@ -57,6 +58,13 @@ class Transport:
             raise ConnectionError("the server sent data in clear behind its answer to STARTTLS")
         self.socket.settimeout(self._left())
         self.socket = context.wrap_socket(self.socket, server_hostname=host)
+
+    def new_tag(self) -> bytes:
+        """For a command of our own reader's; IMAPClient's tags look different. Never the same one twice: an answer
+        to an earlier command must not pass for the answer to this one.
+        """
+        self._commands += 1
+        return b"GW%d" % self._commands
 
     def allow(self, seconds: float) -> None:
         """From now on reads and writes may take this long together."""

@@ -13,6 +13,7 @@ class Maildrop:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self._deleted: set[int] = set()
+        self._deleted_octets = 0
         self._retrieved: set[int] = set()
         self._highest = 0
 
@@ -22,8 +23,7 @@ class Maildrop:
 
     @property
     def octets(self) -> int:
-        sizes = self.snapshot.sizes
-        return self.snapshot.octets - sum(sizes[number - 1] for number in self._deleted)
+        return self.snapshot.octets - self._deleted_octets
 
     @property
     def deleted(self) -> int:
@@ -60,10 +60,11 @@ class Maildrop:
 
     def delete(self, number: int) -> None:
         """Mark it: nothing happens to the mailbox before QUIT."""
-        self._index(number)
+        size = self.size(number)
         if self.snapshot.read_only:
             raise Refused(text="this mailbox is read-only, so nothing can be deleted")
         self._deleted.add(number)
+        self._deleted_octets += size
         self._highest = max(self._highest, number)
 
     def retrieve(self, number: int) -> None:
@@ -75,6 +76,7 @@ class Maildrop:
     def reset(self) -> None:
         """RSET: unmark all. What was retrieved stays retrieved."""
         self._deleted.clear()
+        self._deleted_octets = 0
         self._highest = 0
 
     def plan(self) -> CommitPlan:

@@ -11,21 +11,27 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from gateway.errors import StateError
+
 FILE_NAME = "self-signed.pem"
 VALID_DAYS = 3650  # a client that was told to trust it once should not be asked again
 RENEW_DAYS = 30
 
 
 def self_signed(folder: Path) -> tuple[Path, bool]:
-    """The PEM file with certificate and key, and whether it was made just now."""
+    """The PEM file with certificate and key, and whether it was made just now. Raises StateError."""
     path = folder / FILE_NAME
     if path.exists() and _is_good(path):
         return path, False
     # Written whole under another name first: a second process never reads half a file.
     draft = path.with_suffix(f".{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_bytes(_make())
-    draft.replace(path)
+    try:
+        draft.touch(mode=0o600)
+        draft.write_bytes(_make())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StateError(f"no certificate can be made in {folder}: {error.strerror}") from error
     return path, True
 
 

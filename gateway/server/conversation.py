@@ -1,5 +1,7 @@
 """One conversation: octets from the wire through the POP3 connection to the session, and replies back."""
 
+import asyncio
+import itertools
 import ssl
 import time
 import traceback
@@ -16,6 +18,8 @@ from gateway.telemetry.events import Crashed, Event
 from gateway.transfer import Transfer
 
 HANDSHAKE_SECONDS = 30.0
+STRANGER_LINGER_SECONDS = 2.0
+TURN_COMMANDS = 32  # answered from memory in a row before others get their turn
 FLUSH_OCTETS = 65_536  # of replies are gathered before they are sent: pipelined commands get one packet
 
 
@@ -59,7 +63,7 @@ class Conversation:
             await self._wire.open(implicit_tls, HANDSHAKE_SECONDS)
             self.session.tls_active = self._wire.tls_active
             how = await self._talk()
-            self._wire.close(self._patience.stalled)
+            self._wire.close(self._linger())
         except ConnectionOver as over:
             how = str(over)
             self._wire.abort()
@@ -68,17 +72,18 @@ class Conversation:
             await self._close_within_a_message()
         except Exception as error:
             how = "internal error"
-            self._emit(Crashed(repr(error), traceback.format_exc()))
             self._wire.abort()
+            self._emit(Crashed(repr(error), traceback.format_exc()))
         finally:
             await self.session.close()
+        await self._wire.wait_lost()  # until then it counts against the limits
         return self._stopped or how
 
     async def _close_within_a_message(self) -> None:
         """What was answered before still goes out; the dot that would end the message does not."""
         try:
             await self._flush()
-            self._wire.close(self._patience.stalled)
+            self._wire.close(self._linger())
         except ConnectionOver:
             self._wire.abort()
 
@@ -95,7 +100,9 @@ class Conversation:
 
     async def _talk(self) -> str:
         await self._send(self.session.greeting())
-        while True:
+        for turn in itertools.count(1):
+            if not turn % TURN_COMMANDS:
+                await self._give_way()
             event = self._connection.next_event()
             if event is not NEED_DATA:
                 self.busy = True
@@ -115,6 +122,13 @@ class Conversation:
             if not octets:
                 return "the client closed the connection"
             self._connection.receive(octets)
+        raise AssertionError("itertools.count ends")
+
+    async def _give_way(self) -> None:
+        """Pipelined commands never wait by themselves: without this, one client could hold all others up."""
+        await asyncio.sleep(0)
+        if not self.session.authorized and time.monotonic() > self._login_by:
+            raise ConnectionOver("no login in time")
 
     async def _receive(self) -> bytes:
         self.busy = False
@@ -144,7 +158,17 @@ class Conversation:
             octets = b"".join(self._pending) if len(self._pending) > 1 else self._pending[0]
             self._pending.clear()
             self._pending_octets = 0
-            await self._wire.send(octets, self._patience.stalled)
+            await self._wire.send(octets, self._stalled())
+
+    def _linger(self) -> float:
+        """How long the client may take for the last of what it was sent."""
+        return self._patience.stalled if self.session.authorized else STRANGER_LINGER_SECONDS
+
+    def _stalled(self) -> float:
+        """How long the client may take nothing: a stranger no longer than the login may take."""
+        if self.session.authorized:
+            return self._patience.stalled
+        return max(min(self._patience.stalled, self._login_by - time.monotonic()), 0.1)
 
     async def _start_tls(self) -> None:
         await self._flush()

@@ -49,7 +49,7 @@ class Connections:
 
     def _make_room(self, site: str | None) -> bool:
         for conversation, its_site in self._from.items():
-            if site in (None, its_site) and not conversation.session.authorized and not conversation.busy:
+            if site in (None, its_site) and conversation.session.is_stranger:
                 conversation.stop("dropped to make room for another client")
                 self.remove(conversation)
                 return True

@@ -7,6 +7,7 @@ import secrets
 import socket
 import ssl
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,14 @@ from gateway.server.limits import Connections
 from gateway.server.wire import Wire
 from gateway.session import Session, Tally
 from gateway.telemetry import session_id
-from gateway.telemetry.events import AcceptFailed, ConnectionOpened, ConnectionRefused, Event, SessionEnded
+from gateway.telemetry.events import (
+    AcceptFailed,
+    ConnectionOpened,
+    ConnectionRefused,
+    Crashed,
+    Event,
+    SessionEnded,
+)
 
 BACKLOG = 1024  # connections that the system holds for us while we are busy
 ACCEPT_AGAIN_SECONDS = 0.5
@@ -62,12 +70,15 @@ class Listener:
         """Where it listens: with port 0 asked for, the port that the system chose. Raises SettingsError."""
         try:
             self._sockets = await _listening_sockets(self._site.host, self._site.port)
+        except UnicodeError:
+            raise SettingsError(f"cannot listen on {self._site}: that is no host name") from None
         except OSError as error:
             why = _explain(error, self._site.port)
             raise SettingsError(f"cannot listen on {self._site}: {why}") from error
         loop = asyncio.get_running_loop()
         self._accepting = [loop.create_task(self._accept_from(sock)) for sock in self._sockets]
-        return dataclasses.replace(self._site, port=self._sockets[0].getsockname()[1])
+        self._site = dataclasses.replace(self._site, port=self._sockets[0].getsockname()[1])
+        return self._site
 
     async def stop_accepting(self) -> None:
         for task in self._accepting:
@@ -92,8 +103,12 @@ class Listener:
             except OSError as error:  # out of file descriptors, for instance
                 self._emit(AcceptFailed(str(self._site), str(error)))
                 await asyncio.sleep(ACCEPT_AGAIN_SECONDS)
-            else:
+                continue
+            try:
                 self._admit(sock, str(address[0]))
+            except Exception as error:
+                sock.close()
+                self._emit(Crashed(repr(error), traceback.format_exc()))
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         wire = Wire(sock, address)
@@ -114,9 +129,9 @@ class Listener:
     async def _converse(self, wire: Wire, conversation: Conversation) -> None:
         session_id.set(secrets.token_hex(4))
         began = time.monotonic()
-        self._emit(ConnectionOpened(wire.peer.address, str(self._site)))
         how = "the gateway is shutting down"
         try:
+            self._emit(ConnectionOpened(wire.peer.address, str(self._site)))
             how = await conversation.run(self._site.tls() if self._site.implicit_tls else None)
         finally:
             self._connections.remove(conversation)

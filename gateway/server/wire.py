@@ -9,8 +9,12 @@ from typing import cast
 
 from gateway.ports import Peer
 
+TLS_GOODBYE_SECONDS = 2.0  # for the client to answer our close_notify
+TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python has no name for it
 RECEIVE_OCTETS = 65_536  # held of what a client sends ahead; then its socket is not read any more
 SOCKET_OPTIONS = (
+    # Little waits unsent in the kernel, so that a slow client's progress is seen as it happens.
+    (socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, 131_072),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # asyncio forgets it on sockets that it did not make
     # A client that vanished is noticed in about two minutes, not after the ten of the idle time.
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -39,6 +43,7 @@ class Wire(asyncio.Protocol):
         self._writer: asyncio.Future[None] | None = None
         self._full = False  # the transport's write buffer
         self._linger: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
 
     # asyncio's side
 
@@ -58,6 +63,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
         self._ended = self._lost = True
+        self._gone.set()
         if self._linger is not None:
             self._linger.cancel()
         _wake(self._reader)
@@ -79,7 +85,11 @@ class Wire(asyncio.Protocol):
             for option in SOCKET_OPTIONS:
                 self._socket.setsockopt(*option)
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self, self._socket, ssl=context, ssl_handshake_timeout=seconds if context else None
+                lambda: self,
+                self._socket,
+                ssl=context,
+                ssl_handshake_timeout=seconds if context else None,
+                ssl_shutdown_timeout=TLS_GOODBYE_SECONDS if context else None,
             )
         except OSError as error:
             self._socket.close()
@@ -125,7 +135,12 @@ class Wire(asyncio.Protocol):
         self._buffer.clear()
         try:
             upgraded = await asyncio.get_running_loop().start_tls(
-                self._transport, self, context, server_side=True, ssl_handshake_timeout=seconds
+                self._transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=TLS_GOODBYE_SECONDS,
             )
         except OSError as error:
             raise ConnectionOver(f"the TLS handshake failed: {error}") from error
@@ -147,6 +162,11 @@ class Wire(asyncio.Protocol):
         else:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)  # open() notices
+
+    async def wait_lost(self) -> None:
+        """After close() or abort(): until the socket is closed."""
+        if self._opened is not None:
+            await self._gone.wait()
 
     @property
     def _transport(self) -> asyncio.Transport:

@@ -63,6 +63,7 @@ class FileLock:
 
     def _try(self) -> int | None:
         """The locked file, or None when its last holder removed it between our open and our lock."""
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)  # cleaners of old files remove it
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -42,7 +42,7 @@ class Log:
         fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
         if session := session_id.get():
             fields["session"] = session
-        with contextlib.suppress(OSError, ValueError):  # nobody reads standard error any more: the mail goes on
+        with contextlib.suppress(Exception):  # a full disk or a reader that went away: the mail goes on
             getattr(self._logger, event.level)(event.name, **fields)
 
 

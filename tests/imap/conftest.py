@@ -57,7 +57,7 @@ class Upstream:
     async def open(
         self, account: Account | None = None, admit: Callable[[], None] = lambda: None
     ) -> UpstreamMailbox:
-        mailboxes = UpstreamMailboxes(self.threads, self.timeouts, self.events.append)
+        mailboxes = UpstreamMailboxes(self.threads, self.threads, self.timeouts, self.events.append)
         async with asyncio.timeout(BOUND):
             mailbox = await mailboxes.open(account or self.account(), admit)
         self.opened.append(mailbox)

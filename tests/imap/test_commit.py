@@ -43,7 +43,7 @@ async def test_with_uidplus_just_ours_is_removed(
     others.settings.capabilities = capabilities
     await commit(await upstream.open(), delete=(1,))
     assert uids(others) == [2, 3]
-    assert since_login(others) == ["UID STORE", "UID EXPUNGE"]
+    assert since_login(others) == ["UID STORE", "UID EXPUNGE", "UID SEARCH"]
 
 
 async def test_uidplus_that_is_announced_only_after_the_login_counts(others: FakeImap, upstream: Upstream) -> None:
@@ -57,7 +57,7 @@ async def test_capabilities_that_were_not_told_are_asked_for_once(others: FakeIm
     others.settings.capability_after_login = False
     await commit(await upstream.open(), delete=(1, 2))
     assert uids(others) == [3]
-    assert since_login(others) == ["UID STORE", "CAPABILITY", "UID EXPUNGE"]
+    assert since_login(others) == ["UID STORE", "CAPABILITY", "UID EXPUNGE", "UID SEARCH"]
 
 
 async def test_without_uidplus_ours_is_removed_where_nobody_elses_would_go(
@@ -66,7 +66,7 @@ async def test_without_uidplus_ours_is_removed_where_nobody_elses_would_go(
     fake.settings.capabilities = BARE
     await commit(await upstream.open(), delete=(1, 3))
     assert uids(fake) == [2]
-    assert since_login(fake) == ["UID STORE", "UID SEARCH", "EXPUNGE"]
+    assert since_login(fake) == ["UID STORE", "UID SEARCH", "EXPUNGE", "UID SEARCH"]
 
 
 async def test_without_uidplus_nothing_is_removed_where_somebody_elses_would_go(
@@ -157,7 +157,7 @@ async def test_flags_that_others_set_stay(fake: FakeImap, upstream: Upstream) ->
 async def test_thousands_of_messages_go_in_lines_that_every_server_takes(
     fake: FakeImap, upstream: Upstream
 ) -> None:
-    fake.deliver("ann", [ONE] * 6000)
+    fake.deliver("ann", [ONE] * 2500)
     even = tuple(uid for uid in uids(fake) if uid % 2 == 0)
     await commit(await upstream.open(), delete=even)
     assert all(uid % 2 for uid in uids(fake))
@@ -221,7 +221,11 @@ async def test_a_connection_that_breaks_is_replaced_and_the_outcome_is_as_asked(
     fake: FakeImap, upstream: Upstream, capabilities: list[str], step: int, fault: Fault
 ) -> None:
     fake.settings.capabilities = capabilities
-    steps = ["UID STORE", "UID EXPUNGE"] if capabilities is UIDPLUS else ["UID STORE", "UID SEARCH", "EXPUNGE"]
+    steps = (
+        ["UID STORE", "UID EXPUNGE"]
+        if capabilities is UIDPLUS
+        else ["UID STORE", "UID SEARCH", "EXPUNGE", "UID SEARCH"]
+    )
     mailbox = await upstream.open()
     fake.on(steps[(step - 1) % len(steps)], fault, times=1)
     await commit(mailbox, delete=(1, 2), retrieved=(3,))

@@ -24,7 +24,7 @@ from tests.fakes.row_faults import FlagsOnly, Item, Newest, NoRow, Order, Renumb
 from tests.imap.conftest import ONE, THREE, TWO, Upstream
 from tests.imap.wire import Scripted, cut, every_cut
 
-DONE = b"GWL OK done\r\n"
+DONE = b"GW1 OK done\r\n"
 SHAPES = [
     b"UID %(uid)d RFC822.SIZE %(size)d",
     b"UID %(uid)d RFC822.SIZE %(size)d",
@@ -42,7 +42,7 @@ CHATTER = [
     b"* 3 FETCH (UID 4 FLAGS (\\Seen))\r\n",
     b"* 3 FETCH (RFC822.SIZE 9)\r\n",
     b"* 9 FETCH ()\r\n",
-    b"* LIST () {3}\r\nGWL x\r\n",
+    b"* LIST () {3}\r\nGW1 x\r\n",
 ]
 
 
@@ -111,8 +111,8 @@ def test_ten_thousand_rows_of_another_shape_are_read_too() -> None:
         (b"", UpstreamUnreachable),
         (b"* 1 FETCH (UID 1 RFC822.SIZE 10)\r\n", UpstreamUnreachable),
         (b"* 1 FETCH (UID 1 RFC822.SIZE 10)\r\n* BYE\r\n", UpstreamUnreachable),
-        (b"GWL NO [LIMIT] too many\r\n", UpstreamRefused),
-        (b"GWL BAD what\r\n", UpstreamError),
+        (b"GW1 NO [LIMIT] too many\r\n", UpstreamRefused),
+        (b"GW1 BAD what\r\n", UpstreamError),
         (b"GWX OK done\r\n", UpstreamError),
         (b"* 1 FETCH (UID 4294967296 RFC822.SIZE 10)\r\n" + DONE, UpstreamError),
         (b"* 1 FETCH (UID -1 RFC822.SIZE 10)\r\n" + DONE, UpstreamError),

@@ -161,7 +161,7 @@ WAYS = {
         (Bye("Too many connections"), UpstreamUnreachable),
         (Retag("zzz"), UpstreamUnreachable),
         (Send("\0\xff\r\n"), UpstreamUnreachable),
-        (EndlessLine(400_000), UpstreamUnreachable),
+        (EndlessLine(4_000_000), UpstreamUnreachable),
     ],
     ids=repr,
 )

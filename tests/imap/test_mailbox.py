@@ -132,7 +132,7 @@ async def test_a_login_that_fails_leaves_no_connection_behind(
 async def test_a_login_that_is_cancelled_leaves_no_connection_behind(fake: FakeImap, upstream: Upstream) -> None:
     asked, answer = threading.Event(), threading.Event()
     fake.on("SELECT", lambda *_: asked.set(), Hold(answer))
-    mailboxes = UpstreamMailboxes(upstream.threads, upstream.timeouts, upstream.events.append)
+    mailboxes = UpstreamMailboxes(upstream.threads, upstream.threads, upstream.timeouts, upstream.events.append)
     task = asyncio.create_task(mailboxes.open(upstream.account(), lambda: None))
     await asyncio.to_thread(asked.wait)
     task.cancel()
@@ -179,7 +179,7 @@ async def test_a_connection_that_dropped_is_replaced_and_the_snapshot_stays(
     assert await read(mailbox, 2) == TWO
     assert mailbox.snapshot is before
     assert reconnects(upstream) == 1
-    assert fake.connections[1].verbs == ["LOGIN", "SELECT", "UID FETCH"]
+    assert fake.connections[1].verbs == ["LOGIN", "SELECT", "UID FETCH", "UID FETCH"]
 
 
 async def test_a_mailbox_that_was_made_anew_is_not_taken_for_ours(fake: FakeImap, upstream: Upstream) -> None:
@@ -207,7 +207,7 @@ async def test_a_poisonous_message_costs_so_many_connections_and_spares_the_othe
     fake: FakeImap, upstream: Upstream, octets: int
 ) -> None:
     mailbox = await upstream.open()
-    fake.on("UID FETCH", Close(octets=octets, of="literal"), uid=2)
+    fake.on("UID FETCH", Close(octets=octets, of="literal"), uid=2, has="BODY")
     for attempt in (1, 2):
         with pytest.raises(UpstreamUnreachable):
             await read(mailbox, 2)
@@ -221,7 +221,7 @@ async def test_a_fetch_that_is_never_answered_is_given_up_and_not_repeated(
 ) -> None:
     upstream.timeouts = HASTY
     mailbox = await upstream.open()
-    fake.on("UID FETCH", Stall(), uid=2)
+    fake.on("UID FETCH", Stall(), uid=2, has="BODY")
     before = fake.verbs.count("UID FETCH")
     with pytest.raises(UpstreamSilent):
         await read(mailbox, 2)

@@ -35,7 +35,7 @@ HUGE = bytes(range(256)) * 8192
 
 
 async def test_messages_come_as_they_are(fake: FakeImap, upstream: Upstream) -> None:
-    odd = [b"", b"\0\r\n", b"bare\nlf\n", b"no end", b")\r\nGWB OK\r\n", b"\r", LARGE]
+    odd = [b"", b"\0\r\n", b"bare\nlf\n", b"no end", b")\r\nGW1 OK\r\n", b"\r", LARGE]
     fake.deliver("ann", odd)
     mailbox = await upstream.open()
     for uid, octets in enumerate([ONE, TWO, THREE, *odd], 1):
@@ -191,7 +191,7 @@ async def test_a_rest_that_does_not_come_gives_the_connection_up(fake: FakeImap,
     upstream.timeouts = HASTY
     [uid] = fake.deliver("ann", [LARGE])
     mailbox = await upstream.open()
-    fake.on("UID FETCH", Stall(octets=1000, of="literal"), uid=uid)
+    fake.on("UID FETCH", Stall(octets=300_000, of="literal"), uid=uid, has="BODY")
     await abandoned(upstream, uid)
     assert await read(mailbox, 1) == ONE
     assert fake.counts.connections == 2

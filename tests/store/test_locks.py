@@ -113,7 +113,7 @@ def test_a_refusal_leaves_no_file_open(locks: FileLocks) -> None:
 
 def test_a_folder_that_is_gone_is_a_state_error(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be locked"):
-        FileLocks(tmp_path / "gone").lock("ann").acquire()
+        FileLocks(tmp_path / "gone" / "too").lock("ann").acquire()
 
 
 def test_a_lock_ends_even_where_its_file_cannot_be_removed(locks: FileLocks, tmp_path: Path) -> None:
