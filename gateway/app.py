@@ -10,16 +10,24 @@ from gateway.config import Settings
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
 from gateway.imap.tls import context as check_ca_file
-from gateway.ports import LockMode, Peer, Services
+from gateway.ports import LockMode, Peer, Services, Terms
 from gateway.remembered import RememberedMailboxes
 from gateway.server.certificate import fingerprint, self_signed
 from gateway.server.conversation import Patience
 from gateway.server.limits import Connections
 from gateway.server.listener import Listener, Site
 from gateway.server.tls import ServerTls
-from gateway.session import Session, Terms
+from gateway.session import Session
 from gateway.store import FileLocks, SqliteLedger, StateFolder
-from gateway.telemetry.events import CertificateMade, Event, GatewayStarted, Listening, Stopped, Stopping
+from gateway.telemetry.events import (
+    CertificateMade,
+    Event,
+    GatewayStarted,
+    LimitLowered,
+    Listening,
+    Stopped,
+    Stopping,
+)
 from gateway.threads import Threads
 
 LEDGER_THREADS = 2  # SQLite has one writer anyway
@@ -59,9 +67,10 @@ class Gateway:
             LoginDelay(settings.limits.login_delay),
         )
         self._tls = self._server_tls(state)
-        self._connections = Connections(
-            _affordable(settings.limits.connections), settings.limits.connections_per_address
-        )
+        possible = _affordable(settings.limits.connections)
+        if possible < settings.limits.connections:
+            emit(LimitLowered(settings.limits.connections, possible))
+        self._connections = Connections(possible, settings.limits.connections_per_address)
         self._listeners = [self._listener(index) for index in range(len(settings.listen))]
 
     async def start(self) -> None:

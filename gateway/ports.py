@@ -163,3 +163,13 @@ class Services:
     mailboxes: Mailboxes
     locks: Locks
     login_delay: LoginDelay
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What this connection may do, and how failed logins are met."""
+
+    tls_available: bool  # STLS can be had
+    allow_plaintext: bool  # a password in clear may cross this connection
+    login_attempts: int  # failed ones, then the connection is closed
+    failure_delay: float  # seconds before the first -ERR, doubled with each further one

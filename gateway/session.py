@@ -24,7 +24,7 @@ from gateway.pop3 import (
     ok,
 )
 from gateway.pop3 import Event as Pop3Event
-from gateway.ports import Account, Mailbox, MaildropLock, Peer, Services
+from gateway.ports import Account, Mailbox, MaildropLock, Peer, Services, Terms
 from gateway.sasl import MECHANISMS, Credentials, Exchange, Secret
 from gateway.telemetry.events import CommandFailed, Event, LoggedIn, LoginFailed
 from gateway.transfer import Beginning, Transfer, whole
@@ -35,16 +35,6 @@ _KEEP_USER = frozenset({"USER", "PASS", "AUTH"})
 
 
 _UPSTREAM_COMMANDS = frozenset({"RETR", "TOP", "QUIT"})
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What this connection may do, and how failed logins are met."""
-
-    tls_available: bool  # STLS can be had
-    allow_plaintext: bool  # a password in clear may cross this connection
-    login_attempts: int  # failed ones, then the connection is closed
-    failure_delay: float  # seconds before the first -ERR, doubled with each further one
 
 
 @dataclass(slots=True)
@@ -149,6 +139,7 @@ class Session:
     def _demand_privacy(self) -> None:
         """RFC 8314 section 3, RFC 2595 section 2: no password in clear. No [AUTH]: it is none of RFC 3206's."""
         if not self._clear_text_allowed():
+            self._emit(LoginFailed("", self._peer.address, "", "a password without TLS is not taken"))
             way = "send STLS first" if self._terms.tls_available else "use the POP3S port"
             raise Refused(text=f"a password is not taken without TLS; {way}")
 
@@ -206,6 +197,7 @@ class Session:
             return await self._failed("", error)
 
     async def _login(self, credentials: Credentials) -> Reply:
+        self.tally.user = credentials.user
         try:
             if not credentials.secret.reveal():
                 raise BadCredentials(text="an empty password cannot log in")
@@ -215,10 +207,9 @@ class Session:
             await self.close()
             return await self._failed(credentials.user, error)
         self._maildrop = Maildrop(self._mailbox.snapshot)
-        self.tally.user = credentials.user
-        count, octets = self._maildrop.count, self._maildrop.octets
-        self._emit(LoggedIn(credentials.user, self._peer.address, self.tls_active, count, octets))
-        return ok(f"maildrop has {_messages(count)} ({octets} octets)", change=Change.MAILDROP_OPEN)
+        drop = self._maildrop
+        self._emit(LoggedIn(credentials.user, self._peer.address, self.tls_active, drop.count, drop.octets))
+        return ok(self._describe(), change=Change.MAILDROP_OPEN)
 
     async def _open(self, account: Account) -> Mailbox:
         """The lock is taken once the password was found right: a stranger's guesses lock nobody out."""
@@ -262,7 +253,10 @@ class Session:
         for number in command.numbers:
             return ok(f"{number} {self._drop.size(number)}")
         lines = (f"{number} {size}" for number, size in self._drop.sizes())
-        return ok(f"{_messages(self._drop.count)} ({self._drop.octets} octets)", lines=lines)
+        return ok(self._describe(), lines=lines)
+
+    def _describe(self) -> str:
+        return f"maildrop has {_messages(self._drop.count)} ({self._drop.octets} octets)"
 
     async def _uidl(self, command: Command) -> Reply:
         for number in command.numbers:
@@ -278,7 +272,7 @@ class Session:
 
     async def _rset(self, _: Command) -> Reply:
         self._drop.reset()
-        return ok(f"maildrop has {_messages(self._drop.count)} ({self._drop.octets} octets)")
+        return ok(self._describe())
 
     async def _last(self, _: Command) -> Reply:
         return ok(str(self._drop.last))

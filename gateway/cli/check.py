@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from gateway.cli.options import settings, with_settings
 from gateway.config import Settings
-from gateway.errors import GatewayError, UpstreamUnreachable, UpstreamUnusable
+from gateway.errors import GatewayError, SettingsError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import Timeouts
 from gateway.ports import Account, TlsMode
@@ -30,7 +30,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 )
 
 
-@click.command()
+@click.command(short_help="Look whether settings, upstream and password are right.")
 @with_settings
 @click.option("--user", metavar="NAME", help="Log in as this user, too; the password is asked for.")
 def check(
@@ -114,7 +114,10 @@ def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> 
 def _ask_password(user: str) -> Secret:
     """From the terminal, hidden; or the first line of standard input, for scripts."""
     if not sys.stdin.isatty():
-        return Secret(sys.stdin.readline().removesuffix("\n"))
+        password = sys.stdin.readline().removesuffix("\n")
+        if not password:
+            raise SettingsError("no password: give it at the terminal, or as the first line of standard input")
+        return Secret(password)
     return Secret(click.prompt(f"Password of {user} at the upstream", hide_input=True, err=True))
 
 

@@ -13,11 +13,12 @@ from gateway.errors import UpstreamUnreachable
 HEALTH_SECONDS = 5.0
 
 
-@click.command()
+@click.command(short_help="Ask the running gateway whether it answers.")
 @with_settings
 def health(file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None) -> None:
     """Ask the running gateway: exit status 0 when it answers POP3 on each of its listeners."""
-    for listener in settings(file, upstream, listen, state).listen:
+    # The upstream is none of its business, and need not be given.
+    for listener in settings(file, upstream or "imap://localhost", listen, state).listen:
         ask(listener)
         click.echo(f"{listener.url}: answers")
 

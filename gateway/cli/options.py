@@ -19,14 +19,20 @@ _SHARED = (
         type=click.Path(path_type=Path),
         help="The settings file (YAML). `pop3-gateway config` prints one. [POP3_GATEWAY_CONFIG]",
     ),
-    click.option("--upstream", metavar="URL", help="The IMAP server, e.g. imaps://imap.example.com"),
+    click.option(
+        "--upstream", metavar="URL", help="The IMAP server, e.g. imaps://imap.example.com [POP3_GATEWAY_UPSTREAM]"
+    ),
     click.option(
         "--listen",
         metavar="URL",
         multiple=True,
-        help="Where clients connect, e.g. pop3://127.0.0.1:1110; may be repeated.",
+        help="Where clients connect, e.g. pop3://127.0.0.1:1110; may be repeated. [POP3_GATEWAY_LISTEN]",
     ),
-    click.option("--state", metavar="FOLDER", help="The folder for what must survive."),
+    click.option(
+        "--state",
+        metavar="FOLDER",
+        help="The folder for locks, promises and the self-made certificate. [POP3_GATEWAY_STATE]",
+    ),
 )
 
 

@@ -9,10 +9,10 @@ from gateway.cli.run import leave, run, serve_until_stopped
 from gateway.telemetry import Log
 
 
-@click.command()
+@click.command(short_help="Serve POP3.")
 @with_settings
 def serve(file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None) -> None:
-    """Serve POP3 until SIGTERM.
+    """Serve POP3 until SIGTERM or Ctrl-C.
 
     Settings come from the file, then the environment (POP3_GATEWAY_…), then these options; the later wins.
     """

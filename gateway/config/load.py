@@ -146,6 +146,10 @@ def _read_environment(environment: Mapping[str, str], raw: _Raw) -> None:
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _NOT_OURS.fullmatch(name):
             continue
         if name not in known:
+            if name.startswith(PREFIX + "LISTEN_"):
+                raise SettingsError(
+                    f"{name}: a listener's options stand in its URL, as in pop3://0.0.0.0:110?option=true"
+                )
             plain = name.removesuffix("_URL")  # of a section that a URL stands for
             meant = [plain] if plain in known else [*known, CONFIG_VARIABLE]
             raise SettingsError(f"{name}: no such setting{_suggestion(name, meant)}")
@@ -183,7 +187,8 @@ def _what(fault: ErrorDetails) -> str:
             section = model_of(where[:-1])
             return f"no such setting{_suggestion(str(where[-1]), list(section.model_fields) if section else [])}"
         case "missing" if where == ("upstream",):
-            return "which IMAP server? Write for instance upstream: imaps://imap.example.com"
+            example = "upstream: imaps://imap.example.com"
+            return f"which IMAP server? For instance {example} (or --upstream, or {PREFIX}UPSTREAM)"
         case "missing":
             return "this is needed"
         case "literal_error" | "enum":

@@ -101,8 +101,8 @@ class Conversation:
     async def _talk(self) -> str:
         await self._send(self.session.greeting())
         for turn in itertools.count(1):
-            if not turn % TURN_COMMANDS:
-                await self._give_way()
+            if not turn % TURN_COMMANDS and not await self._give_way():
+                return "no login in time"
             event = self._connection.next_event()
             if event is not NEED_DATA:
                 self.busy = True
@@ -124,11 +124,13 @@ class Conversation:
             self._connection.receive(octets)
         raise AssertionError("itertools.count ends")
 
-    async def _give_way(self) -> None:
-        """Pipelined commands never wait by themselves: without this, one client could hold all others up."""
+    async def _give_way(self) -> bool:
+        """Pipelined commands never wait by themselves: without this, one client could hold all others up.
+
+        False when the time for a login is over, which such a client would never notice either.
+        """
         await asyncio.sleep(0)
-        if not self.session.authorized and time.monotonic() > self._login_by:
-            raise ConnectionOver("no login in time")
+        return self.session.authorized or time.monotonic() < self._login_by
 
     async def _receive(self) -> bytes:
         self.busy = False

@@ -26,6 +26,7 @@ from gateway.telemetry.events import (
     Crashed,
     Event,
     SessionEnded,
+    StrangerLeft,
 )
 
 BACKLOG = 1024  # connections that the system holds for us while we are busy
@@ -138,8 +139,9 @@ class Listener:
             self._sum_up(wire.peer, conversation.session.tally, how, time.monotonic() - began)
 
     def _sum_up(self, peer: Peer, tally: Tally, how: str, seconds: float) -> None:
+        kind = SessionEnded if tally.user else StrangerLeft
         self._emit(
-            SessionEnded(
+            kind(
                 user=tally.user,
                 address=peer.address,
                 how=how,

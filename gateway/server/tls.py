@@ -57,8 +57,10 @@ class ServerTls:
 
 def _explain(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
+        if "PEM lib" in str(error):
+            return "there is no private key in it; set tls.key"
         return {
             "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
             "NO_START_LINE": "a certificate and its key in PEM are needed",
-        }.get(error.reason or "", str(error.reason or error))
+        }.get(error.reason, str(error.reason))
     return error.strerror or str(error)

@@ -151,7 +151,9 @@ class SnapshotDoubted(Event):
 
 @dataclass(frozen=True, slots=True)
 class UpstreamReconnected(Event):
-    name = "upstream connection replaced"
+    """The next line tells whether the new connection could be had: a failed command, or nothing."""
+
+    name = "upstream connection lost: trying another"
     user: str
     error: str
 
@@ -169,6 +171,22 @@ class SessionEnded(Event):
     tops: int
     deleted: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StrangerLeft(SessionEnded):
+    """A connection that never tried to log in: a health check, a port scan."""
+
+    name = "connection ended without a login"
+    level = "debug"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLowered(Event):
+    name = "fewer connections than configured: the system allows too few open files"
+    level = "warning"
+    configured: int
+    possible: int
 
 
 @dataclass(frozen=True, slots=True)

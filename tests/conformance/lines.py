@@ -14,12 +14,12 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from gateway.config.settings import Limits, Timeouts
-from gateway.ports import Peer, Services
+from gateway.ports import Peer, Services, Terms
 from gateway.server.conversation import Conversation, Patience
 from gateway.server.limits import Connections
 from gateway.server.listener import Listener, Site
 from gateway.server.wire import Wire
-from gateway.session import Session, Terms
+from gateway.session import Session
 from gateway.telemetry.events import Event
 from tests.servers.tls import Certificates
 

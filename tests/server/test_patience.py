@@ -9,7 +9,7 @@ def test_a_client_that_never_logs_in_is_closed(start_gateway: StartGateway, mail
     gateway = start_gateway(mailbox.server, timeouts={"login": 0.5})
     with RawClient(gateway.port) as client:
         assert client.line() == b""
-    assert gateway.wait_for("session ended")["how"] == "no login in time"
+    assert gateway.wait_for("connection ended without a login")["how"] == "no login in time"
 
 
 def test_chatter_does_not_prolong_the_time_for_a_login(start_gateway: StartGateway, mailbox: Mailbox) -> None:
@@ -17,7 +17,7 @@ def test_chatter_does_not_prolong_the_time_for_a_login(start_gateway: StartGatew
     with RawClient(gateway.port) as client:
         while client.ask("CAPA"):
             list(client.body())
-    assert gateway.wait_for("session ended")["how"] == "no login in time"
+    assert gateway.wait_for("connection ended without a login")["how"] == "no login in time"
 
 
 def test_an_idle_session_ends_silently_and_deletes_nothing(start_gateway: StartGateway, mailbox: Mailbox) -> None:
