@@ -41,6 +41,12 @@ else
 	@echo "newest: $(PYTHON) is the newest Python here"
 endif
 
+# Random sessions and faults for a while: `make soak MINUTES=60`.
+MINUTES ?= 10
+.PHONY: soak
+soak: packages $(VENV)/.test
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
+
 # What the tests use of Debian: installed where we may, skipped tests say what is missing where we may not.
 packages: tests/debian-packages.txt
 	@tests/install-packages $<

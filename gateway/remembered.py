@@ -65,16 +65,20 @@ class RememberedMailboxes:
     async def _recall(self, account: Account, mailbox: Mailbox) -> "RememberedMailbox":
         key, seen = account.maildrop_key, mailbox.snapshot
         memory = await self._threads.run(self._ledger.recall, key, seen.uidvalidity)
-        await self._believe(account, memory, seen)
+        messages = await self._believe(account, memory, seen)
         if memory.promised:
             await self._keep_promises(account, mailbox, memory)
         shown = seen.without(memory.promised | memory.hidden).corrected(memory.sizes)
         if account.policy.on_delete is OnDelete.KEEP:
             shown = replace(shown, read_only=False)  # nothing will be written
-        return RememberedMailbox(account, mailbox, shown, self._ledger, self._threads, self._emit, self._clock)
+        return RememberedMailbox(
+            account, mailbox, shown, messages, self._ledger, self._threads, self._emit, self._clock
+        )
 
-    async def _believe(self, account: Account, memory: Memory, seen: Snapshot) -> None:
-        key, now = account.maildrop_key, Sighting(seen.uidvalidity, len(seen), self._clock())
+    async def _believe(self, account: Account, memory: Memory, seen: Snapshot) -> int:
+        """How many messages there are, without those that are promised. Raises UpstreamDoubtful."""
+        key, messages = account.maildrop_key, len(seen.without(memory.promised))
+        now = Sighting(seen.uidvalidity, messages, self._clock())
         if reason := doubt(memory, now, self._caution):
             if memory.doubted is None or doubt(Memory(accepted=memory.doubted), now, self._caution):
                 await self._threads.run(self._ledger.note, key, now, accepted=False)
@@ -87,6 +91,7 @@ class RememberedMailboxes:
             or (known.uidvalidity, known.messages) != (now.uidvalidity, now.messages)
         ):
             await self._threads.run(self._ledger.note, key, now, accepted=True)
+        return messages
 
     async def _keep_promises(self, account: Account, mailbox: Mailbox, memory: Memory) -> None:
         """The next chance for what an earlier QUIT could not carry out. If it fails, the login does not."""
@@ -110,6 +115,7 @@ class RememberedMailbox:
         account: Account,
         inner: Mailbox,
         snapshot: Snapshot,
+        messages: int,
         ledger: Ledger,
         threads: Threads,
         emit: Callable[[Event], None],
@@ -118,6 +124,7 @@ class RememberedMailbox:
         self.snapshot = snapshot
         self._account = account
         self._inner = inner
+        self._messages = messages
         self._ledger = ledger
         self._threads = threads
         self._emit = emit
@@ -164,10 +171,15 @@ class RememberedMailbox:
             await self._inner.close()
 
     async def _make_durable(self, plan: CommitPlan) -> None:
-        if plan.delete:
-            hiding = self._account.policy.on_delete in _HIDING
-            write = self._ledger.hide if hiding else self._ledger.promise
-            await self._threads.run(write, self._account.maildrop_key, plan.uidvalidity, plan.delete)
+        key, validity = self._account.maildrop_key, plan.uidvalidity
+        if not plan.delete:
+            return
+        if self._account.policy.on_delete in _HIDING:
+            await self._threads.run(self._ledger.hide, key, validity, plan.delete)
+        else:
+            # With what will be left: a mailbox that our own deletions made smaller is not to be doubted.
+            left = Sighting(validity, self._messages - len(plan.delete), self._clock())
+            await self._threads.run(self._ledger.promise, key, validity, plan.delete, left)
 
     async def _carry_out(self, plan: CommitPlan) -> None:
         policy = self._account.policy
@@ -190,10 +202,8 @@ class RememberedMailbox:
     async def _settle(self, plan: CommitPlan) -> None:
         """It is done upstream: with a ledger that cannot be written we only look once more at the next login."""
         key, validity = self._account.maildrop_key, plan.uidvalidity
-        left = Sighting(validity, len(self._inner.snapshot) - len(plan.delete), self._clock())
         try:
             await self._threads.run(self._ledger.settle, key, validity, plan.delete)
-            await self._threads.run(self._ledger.note, key, left, accepted=True)
         except StateError as error:
             self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
 

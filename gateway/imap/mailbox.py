@@ -106,7 +106,8 @@ class UpstreamMailbox:
             with translated(f"fetching UID {uid}"):
                 reader = BodyReader(client.transport, uid, listed, octets)
                 first = reader.open()
-            if octets is None and reader.octets != listed:
+            # A server that does not do ranges sends the whole where its beginning was asked for.
+            if reader.octets not in {listed, min(octets or listed, listed)}:
                 self._doubt_length(uid, listed, reader.octets, lengths)
             return UpstreamBody(self, client, reader, first)
 

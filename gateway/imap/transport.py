@@ -77,6 +77,9 @@ class Transport:
     def send(self, octets: bytes) -> None:
         self.socket.settimeout(self._left())
         self.socket.sendall(octets)
+        # Courier writes an answer in pieces and waits for our acknowledgement of each, which Linux would delay.
+        with contextlib.suppress(OSError):
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def readline(self, limit: int = LINE_LIMIT) -> bytes:
         """A line with its CRLF; b"" at the end of the stream. Raises ConnectionError over the limit."""

@@ -70,13 +70,17 @@ class SqliteLedger:
             }
             return Memory(column("promised"), column("hidden"), dict(sizes), seen.get(True), seen.get(False))
 
-    def promise(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """These will be deleted: durable when this returns."""
-        self._add("promised", maildrop, uidvalidity, uids)
+    def promise(self, maildrop: str, uidvalidity: int, uids: Iterable[int], left: Sighting | None = None) -> None:
+        """These will be deleted, and so many messages are left then: both durable when this returns."""
+        with self._transaction() as database:
+            self._insert(database, "promised", maildrop, uidvalidity, uids)
+            if left is not None:
+                self._accept(database, maildrop, left)
 
     def hide(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         """These are never shown again, and stay."""
-        self._add("hidden", maildrop, uidvalidity, uids)
+        with self._transaction() as database:
+            self._insert(database, "hidden", maildrop, uidvalidity, uids)
 
     def settle(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         """These promises are kept, or taken back."""
@@ -98,26 +102,34 @@ class SqliteLedger:
     def note(self, maildrop: str, sighting: Sighting, *, accepted: bool) -> None:
         """How the mailbox looked. An accepted sighting ends what was doubted before it, and what it outdates."""
         with self._transaction() as database:
-            if accepted:
-                database.execute("DELETE FROM sighting WHERE maildrop=?", (maildrop,))
-                for table in ("promised", "hidden", "size"):
-                    database.execute(
-                        f"DELETE FROM {table} WHERE maildrop=? AND uidvalidity<>?",  # noqa: S608 - ours
-                        (maildrop, sighting.uidvalidity),
-                    )
-            database.execute(
-                "INSERT OR REPLACE INTO sighting VALUES (?, ?, ?, ?, ?)",
-                (maildrop, accepted, sighting.uidvalidity, sighting.messages, sighting.since),
-            )
+            (self._accept if accepted else self._doubt)(database, maildrop, sighting)
 
     def close(self) -> None:
         with self._guard:
             self._database.close()
 
-    def _add(self, table: str, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+    @staticmethod
+    def _insert(
+        database: sqlite3.Connection, table: str, maildrop: str, uidvalidity: int, uids: Iterable[int]
+    ) -> None:
         rows = [(maildrop, uidvalidity, uid) for uid in uids]
-        with self._transaction() as database:
-            database.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?)", rows)  # noqa: S608 - ours
+        database.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?)", rows)  # noqa: S608 - ours
+
+    @staticmethod
+    def _doubt(database: sqlite3.Connection, maildrop: str, seen: Sighting) -> None:
+        row = (maildrop, False, seen.uidvalidity, seen.messages, seen.since)
+        database.execute("INSERT OR REPLACE INTO sighting VALUES (?, ?, ?, ?, ?)", row)
+
+    @staticmethod
+    def _accept(database: sqlite3.Connection, maildrop: str, seen: Sighting) -> None:
+        database.execute("DELETE FROM sighting WHERE maildrop=?", (maildrop,))
+        for table in ("promised", "hidden", "size"):
+            database.execute(
+                f"DELETE FROM {table} WHERE maildrop=? AND uidvalidity<>?",  # noqa: S608 - ours
+                (maildrop, seen.uidvalidity),
+            )
+        row = (maildrop, True, seen.uidvalidity, seen.messages, seen.since)
+        database.execute("INSERT INTO sighting VALUES (?, ?, ?, ?, ?)", row)
 
     def _migrate(self) -> None:
         with self._transaction() as database:  # another process may be at the same

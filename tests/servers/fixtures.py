@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.fakes.imap import FakeImap
-from tests.servers import tls
+from tests.servers import courier, tls
+from tests.servers.courier import Courier
+from tests.servers.cyrus import Cyrus
 from tests.servers.dovecot import Dovecot, as_shown, find_program
 from tests.servers.tls import Certificates
 from tests.servers.upstream import Stored, Upstream
@@ -27,6 +29,8 @@ class Kind:
 
 # Every server here has to pass tests/servers/test_contract.py, and runs in each test that asks for ``upstream``.
 SERVERS: dict[str, Kind] = {
+    "courier": Kind(Courier, courier.as_shown),
+    "cyrus": Kind(Cyrus, bytes),
     "dovecot": Kind(Dovecot, as_shown, "dovecot", "dovecot-imapd"),
     "fake": Kind(FakeImap, bytes),
 }
