@@ -1,6 +1,7 @@
 """What a client reads when the mail server behind is down, slow, refuses or lies: the truth, and soon."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,9 +9,10 @@ from tests.fakes.faults import Bye, Close, Edit, Preauth, Say, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
 from tests.fakes.row_faults import Item, NoRow
-from tests.gateway_process import GatewayProcess, StartGateway
+from tests.gateway_process import GatewayProcess, StartGateway, settings_for
 from tests.server.pop3_client import RawClient
 from tests.servers.fixtures import Mailbox, new_mailbox
+from tests.servers.tls import Certificates
 
 QUICK = {"connect": 1, "response": 1, "open": 2}
 
@@ -18,6 +20,19 @@ QUICK = {"connect": 1, "response": 1, "open": 2}
 @pytest.fixture
 def drop(fake: FakeImap) -> Mailbox:
     return new_mailbox(fake)
+
+
+@pytest.fixture(scope="module")
+def shared(
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[GatewayProcess, FakeImap]]:
+    """One gateway for the many cases of a table; each has a mailbox of its own."""
+    folder = tmp_path_factory.mktemp("shared")
+    with FakeImap(certificates) as fake:
+        settings = settings_for(fake, certificates, folder)
+        settings["upstream"]["timeouts"] = QUICK
+        with GatewayProcess(settings, folder) as gateway:
+            yield gateway, fake
 
 
 def behind(start_gateway: StartGateway, fake: FakeImap) -> GatewayProcess:
@@ -58,16 +73,19 @@ def behind(start_gateway: StartGateway, fake: FakeImap) -> GatewayProcess:
     ],
 )
 def test_a_login_that_fails_says_why(
-    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox, moment: str, fault: Fault, code: bytes
+    shared: tuple[GatewayProcess, FakeImap], moment: str, fault: Fault, code: bytes
 ) -> None:
+    gateway, fake = shared
+    drop = new_mailbox(fake)
     drop.deliver([b"Subject: one\r\n\r\n"])
-    gateway = behind(start_gateway, fake)
     rule = fake.on(moment, fault)
     with RawClient(gateway.port) as client:
-        reply = client.log_in(drop)
+        try:
+            reply = client.log_in(drop)
+        finally:
+            fake.forgive(rule)
         assert re.match(rb"-ERR \[([A-Z/-]+)\] [ -~]{10,}$", reply), reply
         assert reply.startswith(b"-ERR [" + code + b"]")
-        fake.forgive(rule)
         assert client.log_in(drop) == b"+OK maildrop has 1 message (16 octets)"
 
 
