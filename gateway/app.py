@@ -30,6 +30,8 @@ from gateway.telemetry.events import (
 )
 from gateway.threads import Threads
 
+# A QUIT whose update goes on after its reply, or a client that hung up and is back at once.
+LOCK_PATIENCE_SECONDS = 2.0
 LEDGER_THREADS = 2  # SQLite has one writer anyway
 LEDGER_FILE = "maildrops.sqlite3"
 FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled with each further one
@@ -63,7 +65,7 @@ class Gateway:
         self._services = Services(
             PassThrough(endpoint, maildrop.folder, maildrop.policy()),
             RememberedMailboxes(upstream, ledger, maildrop.guard.caution(), ledger_threads, emit),
-            FileLocks(state.folder("locks"), maildrop.lock),
+            FileLocks(state.folder("locks"), maildrop.lock, LOCK_PATIENCE_SECONDS),
             LoginDelay(settings.limits.login_delay),
         )
         self._tls = self._server_tls(state)

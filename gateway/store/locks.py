@@ -16,28 +16,31 @@ from gateway.errors import MaildropInUse, StateError
 from gateway.ports import LockMode, MaildropLock
 
 TAKEOVER_SECONDS = 5.0  # for the other session to notice and end
-TAKEOVER_LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.1
 
 
 class FileLocks:
     """Implements ports.Locks in a folder."""
 
-    def __init__(self, folder: Path, mode: LockMode = LockMode.EXCLUSIVE) -> None:
+    def __init__(self, folder: Path, mode: LockMode = LockMode.EXCLUSIVE, patience: float = 0.0) -> None:
+        """`patience`: seconds to wait for a lock that is held, because sessions do end just then."""
         self._folder = folder
-        self._mode = mode
+        self._kind = _KINDS[mode]
+        self._patience = patience
 
     def lock(self, maildrop_key: str) -> MaildropLock:
         # A hash: names may hold anything, and a folder's listing is not a list of customers.
         # Ann and ann are one mailbox to most servers; where they are two, they only wait for each other.
         path = self._folder / hashlib.sha256(maildrop_key.casefold().encode()).hexdigest()[:32]
-        return _KINDS[self._mode](path)
+        return self._kind(path, self._patience)
 
 
 class FileLock:
     """Implements ports.MaildropLock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float) -> None:
         self._path = path
+        self._patience = patience
         self._file: int | None = None
 
     @property
@@ -45,13 +48,12 @@ class FileLock:
         return False
 
     def acquire(self) -> None:
-        try:
-            while (file := self._try()) is None:
-                pass
-        except BlockingIOError:
-            raise MaildropInUse from None
-        except OSError as error:
-            raise StateError(f"the maildrop cannot be locked: {error}") from error
+        end = time.monotonic() + self._patience
+        while (file := self._try()) is None:
+            if time.monotonic() >= end:
+                raise MaildropInUse
+            self._ask()
+            time.sleep(LOOK_SECONDS)
         self._file = file
 
     def release(self) -> None:
@@ -61,26 +63,38 @@ class FileLock:
                 self._path.unlink()  # before the lock ends, or it would be the next holder's
             os.close(file)
 
+    def _ask(self) -> None:
+        """Somebody else has it: nothing to be done but wait."""
+
     def _try(self) -> int | None:
-        """The locked file, or None when its last holder removed it between our open and our lock."""
+        """The locked file, or None while another session holds it. Raises StateError."""
+        try:
+            file = self._open_and_lock()
+            while not os.fstat(file).st_nlink:  # its last holder removed it between our open and our lock
+                os.close(file)
+                file = self._open_and_lock()
+            return file
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise StateError(f"the maildrop cannot be locked: {error}") from error
+
+    def _open_and_lock(self) -> int:
         self._path.parent.mkdir(mode=0o700, exist_ok=True)  # cleaners of old files remove it
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(file).st_nlink:
-                return file
         except BaseException:
             os.close(file)
             raise
-        os.close(file)
-        return None
+        return file
 
 
 class TakeoverLock(FileLock):
     """A second session leaves a note beside the lock; the holder's process looks for it, and ends the first."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, patience: float) -> None:
+        super().__init__(path, max(patience, TAKEOVER_SECONDS))
         self._note = path.with_suffix(".wanted")
 
     @property
@@ -88,20 +102,15 @@ class TakeoverLock(FileLock):
         return self._file is not None and self._note.exists()
 
     def acquire(self) -> None:
-        end = time.monotonic() + TAKEOVER_SECONDS
         try:
-            while True:
-                try:
-                    return super().acquire()
-                except MaildropInUse:
-                    if time.monotonic() > end:
-                        raise
-                    with contextlib.suppress(OSError):
-                        self._note.touch(mode=0o600)
-                    time.sleep(TAKEOVER_LOOK_SECONDS)
+            super().acquire()
         finally:
             with contextlib.suppress(OSError):
                 self._note.unlink(missing_ok=True)
+
+    def _ask(self) -> None:
+        with contextlib.suppress(OSError):
+            self._note.touch(mode=0o600)
 
 
 class NoLock(FileLock):
@@ -111,7 +120,7 @@ class NoLock(FileLock):
         pass
 
 
-_KINDS = {
+_KINDS: dict[LockMode, type[FileLock]] = {
     LockMode.EXCLUSIVE: FileLock,
     LockMode.TAKEOVER: TakeoverLock,
     LockMode.SHARED: NoLock,
