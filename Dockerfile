@@ -67,7 +67,7 @@ WORKDIR /var/lib/pop3-gateway
 VOLUME /var/lib/pop3-gateway
 EXPOSE 1110 1995
 STOPSIGNAL SIGTERM
-# Asks as a client would: connects to the first listener and wants a POP3 greeting.
+# Asks as a client would: connects to each listener and wants a POP3 greeting.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=15s --retries=3 CMD ["pop3-gateway", "health"]
 ENTRYPOINT ["pop3-gateway"]
 CMD ["serve"]

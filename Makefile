@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+PORT   ?= 1110
 BIN    := $(VENV)/bin
 PYTEST ?= $(BIN)/python -m pytest
 # The rest of the suite runs on this one, too, where it is at hand.
@@ -23,7 +24,7 @@ help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
 
 demo: $(VENV)/.demo
-	@exec $(BIN)/pop3-gateway demo
+	@exec $(BIN)/pop3-gateway demo --port $(PORT)
 
 test: packages $(VENV)/.test lint types suite newest
 

@@ -76,11 +76,10 @@ class Gateway:
         self._listeners = [self._listener(index) for index in range(len(settings.listen))]
 
     async def start(self) -> None:
-        self._emit(GatewayStarted(__version__, str(self._settings.upstream.endpoint())))
         try:
-            for listener in self._listeners:
-                site = await listener.start()
-                self.sites.append(site)
+            self.sites = [await listener.start() for listener in self._listeners]
+            self._emit(GatewayStarted(__version__, str(self._settings.upstream.endpoint())))
+            for site in self.sites:
                 self._emit(Listening(str(site)))
             if self._settings.maildrop.lock is LockMode.TAKEOVER:
                 self._yielding = asyncio.create_task(self._yield_maildrops())

@@ -104,8 +104,15 @@ class Ledger(Protocol):
 
     def recall(self, maildrop: str, uidvalidity: int) -> Memory: ...
 
-    def promise(self, maildrop: str, uidvalidity: int, uids: Iterable[int], left: Sighting | None = None) -> None:
-        """These will be deleted, and the mailbox will then look so: both at once."""
+    def promise(
+        self,
+        maildrop: str,
+        uidvalidity: int,
+        uids: Iterable[int],
+        left: Sighting | None = None,
+        octets: Mapping[int, int] = ...,
+    ) -> None:
+        """These will be deleted, and the mailbox will then look so. `octets`: their sizes upstream, by UID."""
 
     def settle(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         """These promises are kept, or taken back."""

@@ -22,7 +22,14 @@ from gateway.errors import (
 )
 from gateway.maildrop import Caution, CommitPlan, Memory, OnDelete, Sighting, Snapshot, doubt
 from gateway.ports import Account, Body, Ledger, Mailbox, Mailboxes
-from gateway.telemetry.events import CommandFailed, DeletionDeferred, Event, PromisesKept, SnapshotDoubted
+from gateway.telemetry.events import (
+    CommandFailed,
+    DeletionDeferred,
+    Event,
+    PromisesKept,
+    PromisesVoid,
+    SnapshotDoubted,
+)
 from gateway.threads import Threads
 
 # Thunderbird waits 3 s for the reply to QUIT, then closes. The update goes on after the reply.
@@ -65,6 +72,7 @@ class RememberedMailboxes:
     async def _recall(self, account: Account, mailbox: Mailbox) -> "RememberedMailbox":
         key, seen = account.maildrop_key, mailbox.snapshot
         memory = await self._threads.run(self._ledger.recall, key, seen.uidvalidity)
+        memory = await self._void_promises(account, memory, seen)
         messages = await self._believe(account, memory, seen)
         if memory.promised:
             await self._keep_promises(account, mailbox, memory)
@@ -74,6 +82,18 @@ class RememberedMailboxes:
         return RememberedMailbox(
             account, mailbox, shown, messages, self._ledger, self._threads, self._emit, self._clock
         )
+
+    async def _void_promises(self, account: Account, memory: Memory, seen: Snapshot) -> Memory:
+        """Without those whose UID belongs to another message now: a server that restarts may give UIDs anew."""
+        if not memory.promised_octets:
+            return memory
+        sizes = dict(zip(seen.uids, seen.sizes, strict=True))
+        void = {uid for uid, octets in memory.promised_octets.items() if sizes.get(uid, octets) != octets}
+        if not void:
+            return memory
+        await self._threads.run(self._ledger.settle, account.maildrop_key, seen.uidvalidity, void)
+        self._emit(PromisesVoid(account.credentials.user, len(void)))
+        return replace(memory, promised=memory.promised - void)
 
     async def _believe(self, account: Account, memory: Memory, seen: Snapshot) -> int:
         """How many messages there are, without those that are promised. Raises UpstreamDoubtful."""
@@ -131,6 +151,7 @@ class RememberedMailbox:
         self._clock = clock
         self._learned: dict[int, int] = {}
         self._update: asyncio.Task[None] | None = None
+        self._declined = False  # the upstream will not do it, and the client is to be told
         self._answered = False  # the client has its reply to QUIT: nothing can be taken back any more
 
     async def open_body(self, uid: int, octets: int | None = None) -> Body:
@@ -149,6 +170,8 @@ class RememberedMailbox:
         await self._make_durable(plan)
         self._update = asyncio.create_task(self._carry_out(plan))
         await asyncio.wait({self._update}, timeout=REPLY_SECONDS)
+        if self._declined:  # what is being taken back is not to be answered with +OK
+            await asyncio.wait({self._update})
         if self._update.done():
             self._update.result()
             return True
@@ -179,7 +202,9 @@ class RememberedMailbox:
         else:
             # With what will be left: a mailbox that our own deletions made smaller is not to be doubted.
             left = Sighting(validity, self._messages - len(plan.delete), self._clock())
-            await self._threads.run(self._ledger.promise, key, validity, plan.delete, left)
+            upstream = self._inner.snapshot
+            octets = dict(zip(upstream.uids, upstream.sizes, strict=True))
+            await self._threads.run(self._ledger.promise, key, validity, plan.delete, left, octets)
 
     async def _carry_out(self, plan: CommitPlan) -> None:
         policy = self._account.policy
@@ -210,4 +235,5 @@ class RememberedMailbox:
     async def _take_back(self, plan: CommitPlan) -> None:
         """The upstream will never do it, and the client can still be told so."""
         if not self._answered and plan.delete:
+            self._declined = True
             await self._threads.run(self._ledger.settle, self._account.maildrop_key, plan.uidvalidity, plan.delete)

@@ -13,17 +13,26 @@ from gateway.config import Settings
 from gateway.errors import GatewayError, SettingsError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import Timeouts
+from gateway.maildrop import OnDelete
 from gateway.ports import Account, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.server import certificate
 from gateway.server.tls import ServerTls
 
+_FATES = {
+    OnDelete.EXPUNGE: "are removed",
+    OnDelete.TRASH: "are moved to {folder}",
+    OnDelete.ARCHIVE: "are moved to {folder}",
+    OnDelete.FLAG: "are flagged \\Deleted, and hidden from the client",
+    OnDelete.KEEP: "stay, and are hidden from the client",
+}
+
 # What a capability of the upstream means to the gateway's users: with it, and without it.
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("UIDPLUS", "IMAP4REV2"),
-        "deleted messages are removed by UID, and nothing else with them",
-        "deleted messages are removed only while no other message is flagged \\Deleted",
+        "expunging takes just what was asked for",
+        "expunging is possible only while no other message is flagged \\Deleted",
     ),
     (("SASL-IR",), "logging in takes one round trip", "some logins take one round trip more"),
     (("LITERAL+", "LITERAL-"), "odd names and passwords cost no round trip", "odd names and passwords cost two"),
@@ -103,6 +112,10 @@ def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> 
     report.good("maildrop", f"{drop.folder} has {len(snapshot)} messages, {snapshot.octets} octets")
     if snapshot.read_only:
         report.note("maildrop", "the upstream lets us only read: DELE will be refused")
+    fate = _FATES[mailbox.on_delete].format(folder=mailbox.folder)
+    report.good("on_delete", f"{drop.on_delete.value}: deleted messages {fate}")
+    if not mailbox.folder_exists:
+        raise UpstreamUnusable(f"there is no folder {mailbox.folder}: make it, or name another in the settings")
     for names, having, lacking in _MEANINGS:
         present = [name for name in names if name in mailbox.capabilities]
         if present:

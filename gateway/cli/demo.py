@@ -29,6 +29,8 @@ def demo(port: int) -> None:
             run(lambda: _demo(port, state))
         except ImportError as error:
             raise SettingsError(str(error)) from None
+        except SettingsError as error:
+            raise SettingsError(f"{error}; another port: make demo PORT=2110, or --port 2110") from None
     leave()
 
 

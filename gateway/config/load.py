@@ -194,11 +194,15 @@ def _what(fault: ErrorDetails) -> str:
         case "literal_error" | "enum":
             expected = fault["ctx"]["expected"]
             choices = re.findall(r"'([^']*)'", expected)
-            return f"{value!r} is not one of {', '.join(choices)}{_suggestion(str(value), choices)}"
+            close = difflib.get_close_matches(str(value), choices, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            return f"{value!r} is not one of {', '.join(choices)}{hint}"
         case "model_type" | "dict_type" | "model_attributes_type":
             return _no_mapping(where, value, name=False)
         case "value_error":
             return str(fault["ctx"]["error"])
+        case "int_parsing" | "float_parsing" | "int_type" | "float_type":
+            return f"a number is expected, not {value!r}"
         case "path_type":
             return f"a path is expected, not {value!r}"
         case _:

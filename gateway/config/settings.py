@@ -63,9 +63,13 @@ class _Addressed(Section):
             value = {"url": value}
         if isinstance(value, dict) and isinstance(value.get("url"), str):
             try:
-                return dict(urls.parse(value["url"], cls.ports, cls.example).options) | value
+                options = urls.parse(value["url"], cls.ports, cls.example).options
             except ValueError:
                 return value  # the URL's own check says what is wrong
+            for key, said in options.items():
+                if key in cls.in_query and key in value and str(value[key]).lower() != said.lower():
+                    raise ValueError(f"{key} is {said} in the URL and {value[key]} beside it; say it once")
+            return dict(options) | value
         return value
 
     @field_validator("url")
@@ -199,7 +203,6 @@ class MaildropSettings(Section):
     archive: str | None = Field(default=None, description="the folder for on_delete: archive, likewise")
     on_retrieve: str = Field(
         default="seen",
-        pattern=r"^(seen|nothing|keyword [A-Za-z0-9$_.-]+)$",
         description="what QUIT sets on messages retrieved and kept: seen, nothing, or keyword NAME",
     )
     lock: LockMode = Field(
@@ -212,6 +215,13 @@ class MaildropSettings(Section):
         description="a QUIT that deletes more than this deletes nothing and gets -ERR; 0: no limit",
     )
     guard: Guard = Field(default_factory=Guard, description="when a mailbox that shrank is not shown to clients")
+
+    @field_validator("on_retrieve")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if not re.fullmatch(r"seen|nothing|keyword [A-Za-z0-9$_.-]+", value):
+            raise ValueError(f"{value!r} is not one of seen, nothing, keyword NAME (letters, digits, $ _ . -)")
+        return value
 
     def policy(self) -> Policy:
         retrieved = {"seen": "\\Seen", "nothing": None}

@@ -18,15 +18,21 @@ def delete(client: Client, plan: CommitPlan, policy: Policy, seconds: float, cop
     `copied` are UIDs that need no copy any more; it grows. With it, this may be called again after a broken
     connection: all other steps are the same however often they are done.
     """
-    action = policy.on_delete
-    if action is OnDelete.AUTO:
-        action = _usual_way(client, seconds)
-    if action in _FOLDERS:
-        _move(client, plan.delete, _folder(client, policy, action, seconds), seconds, copied)
+    action, folder = way(client, policy, seconds)
+    if folder is not None:
+        _move(client, plan.delete, folder, seconds, copied)
         return
     _flag(client, plan.delete, _DELETED, seconds)
     if action is OnDelete.EXPUNGE:
         _expunge(client, plan.delete, seconds)
+
+
+def way(client: Client, policy: Policy, seconds: float) -> tuple[OnDelete, str | None]:
+    """What the policy comes to at this server, and the folder that messages are moved to, if they are."""
+    action = policy.on_delete
+    if action is OnDelete.AUTO:
+        action = _usual_way(client, seconds)
+    return action, _folder(client, policy, action, seconds) if action in _FOLDERS else None
 
 
 def mark_retrieved(client: Client, plan: CommitPlan, policy: Policy, seconds: float) -> None:

@@ -4,11 +4,12 @@ import ssl
 from dataclasses import dataclass
 
 from gateway.imap.client import Client
+from gateway.imap.commit import way
 from gateway.imap.faults import plain, translated
 from gateway.imap.link import Timeouts, connect, connect_and_log_in, say_goodbye
 from gateway.imap.listing import take_snapshot
 from gateway.imap.transport import Transport
-from gateway.maildrop import Snapshot
+from gateway.maildrop import OnDelete, Snapshot
 from gateway.ports import Account, Endpoint
 
 
@@ -27,6 +28,9 @@ class Mailbox:
 
     capabilities: frozenset[str]
     snapshot: Snapshot
+    on_delete: OnDelete  # what the policy comes to here
+    folder: str | None  # where deleted messages go, if they go anywhere
+    folder_exists: bool
 
 
 def greet(endpoint: Endpoint, timeouts: Timeouts) -> Greeting:
@@ -46,7 +50,12 @@ def look(account: Account, timeouts: Timeouts) -> Mailbox:
         with translated("asking for capabilities"):
             client.transport.allow(timeouts.response)
             capabilities = client.announced()
-        return Mailbox(capabilities, take_snapshot(client, account.folder, timeouts.open))
+        snapshot = take_snapshot(client, account.folder, timeouts.open)
+        action, folder = way(client, account.policy, timeouts.response)
+        with translated(f"looking for {folder}"):
+            client.transport.allow(timeouts.response)
+            exists = folder is None or bool(client.folder_exists(folder))
+        return Mailbox(capabilities, snapshot, action, folder, exists)
     finally:
         say_goodbye(client)
 

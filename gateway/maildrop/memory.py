@@ -22,6 +22,7 @@ class Memory:
     sizes: Mapping[int, int] = field(default_factory=dict)  # octets as really sent, where the upstream errs
     accepted: Sighting | None = None  # the last one that was shown to a client
     doubted: Sighting | None = None  # the first one that was not, since then
+    promised_octets: Mapping[int, int] = field(default_factory=dict)  # the upstream's sizes of what is promised
 
 
 @dataclass(frozen=True, slots=True)

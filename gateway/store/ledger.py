@@ -9,15 +9,15 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from gateway.errors import StateError
 from gateway.maildrop import Memory, Sighting
 
-BUSY_SECONDS = 10.0  # to wait for another writer
-SCHEMA_VERSION = 1
+BUSY_SECONDS = 2.0  # to wait for another writer: a client waits for us
 
 # Names are in clear: whoever reads this folder reads the mail server's names too, and nothing secret is here.
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE promised (maildrop TEXT, uidvalidity INTEGER, uid INTEGER, PRIMARY KEY (maildrop, uidvalidity, uid))
     WITHOUT ROWID;
 CREATE TABLE hidden (maildrop TEXT, uidvalidity INTEGER, uid INTEGER, PRIMARY KEY (maildrop, uidvalidity, uid))
@@ -27,6 +27,10 @@ CREATE TABLE size (maildrop TEXT, uidvalidity INTEGER, uid INTEGER, octets INTEG
 CREATE TABLE sighting (maildrop TEXT, accepted INTEGER, uidvalidity INTEGER, messages INTEGER, since REAL,
     PRIMARY KEY (maildrop, accepted)) WITHOUT ROWID;
 """
+# The upstream's size of what was promised: some servers give a UID to another message under the same UIDVALIDITY.
+_PROMISED_OCTETS = "ALTER TABLE promised ADD COLUMN octets INTEGER"
+_MIGRATIONS = (_FIRST, _PROMISED_OCTETS)
+SCHEMA_VERSION = len(_MIGRATIONS)
 
 
 class SqliteLedger:
@@ -68,19 +72,37 @@ class SqliteLedger:
                     "SELECT accepted, uidvalidity, messages, since FROM sighting WHERE maildrop=?", (maildrop,)
                 )
             }
-            return Memory(column("promised"), column("hidden"), dict(sizes), seen.get(True), seen.get(False))
+            octets = database.execute(
+                "SELECT uid, octets FROM promised WHERE maildrop=? AND uidvalidity=? AND octets IS NOT NULL",
+                (maildrop, uidvalidity),
+            )
+            return Memory(
+                column("promised"), column("hidden"), dict(sizes), seen.get(True), seen.get(False), dict(octets)
+            )
 
-    def promise(self, maildrop: str, uidvalidity: int, uids: Iterable[int], left: Sighting | None = None) -> None:
-        """These will be deleted, and so many messages are left then: both durable when this returns."""
+    def promise(
+        self,
+        maildrop: str,
+        uidvalidity: int,
+        uids: Iterable[int],
+        left: Sighting | None = None,
+        octets: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
+        """These will be deleted, and so many messages are left then: both durable when this returns.
+
+        `octets` are the upstream's sizes by UID: what a promise is recognised by later.
+        """
+        rows = [(maildrop, uidvalidity, uid, octets.get(uid)) for uid in uids]
         with self._transaction() as database:
-            self._insert(database, "promised", maildrop, uidvalidity, uids)
+            database.executemany("INSERT OR IGNORE INTO promised VALUES (?, ?, ?, ?)", rows)
             if left is not None:
                 self._accept(database, maildrop, left)
 
     def hide(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         """These are never shown again, and stay."""
+        rows = [(maildrop, uidvalidity, uid) for uid in uids]
         with self._transaction() as database:
-            self._insert(database, "hidden", maildrop, uidvalidity, uids)
+            database.executemany("INSERT OR IGNORE INTO hidden VALUES (?, ?, ?)", rows)
 
     def settle(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         """These promises are kept, or taken back."""
@@ -109,13 +131,6 @@ class SqliteLedger:
             self._database.close()
 
     @staticmethod
-    def _insert(
-        database: sqlite3.Connection, table: str, maildrop: str, uidvalidity: int, uids: Iterable[int]
-    ) -> None:
-        rows = [(maildrop, uidvalidity, uid) for uid in uids]
-        database.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?)", rows)  # noqa: S608 - ours
-
-    @staticmethod
     def _doubt(database: sqlite3.Connection, maildrop: str, seen: Sighting) -> None:
         row = (maildrop, False, seen.uidvalidity, seen.messages, seen.since)
         database.execute("INSERT OR REPLACE INTO sighting VALUES (?, ?, ?, ?, ?)", row)
@@ -137,20 +152,26 @@ class SqliteLedger:
             if version > SCHEMA_VERSION:
                 raise StateError(f"state file {self._file} was written by a newer pop3-gateway")
             if version < SCHEMA_VERSION:
-                for statement in _SCHEMA.split(";\n"):
-                    database.execute(statement)
+                for migration in _MIGRATIONS[version:]:
+                    for statement in migration.split(";\n"):
+                        database.execute(statement)
                 database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @contextlib.contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        with self._guard, _explained(self._file):
-            self._database.execute(begin)
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        if not self._guard.acquire(timeout=BUSY_SECONDS):
+            raise StateError(f"state file {self._file}: busy for {BUSY_SECONDS:.0f} s")
+        try:
+            with _explained(self._file):
+                self._database.execute(begin)
+                try:
+                    yield self._database
+                except BaseException:
+                    self._database.execute("ROLLBACK")
+                    raise
+                self._database.execute("COMMIT")
+        finally:
+            self._guard.release()
 
 
 @contextlib.contextmanager

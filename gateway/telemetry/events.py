@@ -135,6 +135,16 @@ class DeletionDeferred(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PromisesVoid(Event):
+    """Under the same UIDVALIDITY these UIDs are other messages now: those are not touched."""
+
+    name = "deferred deletions dropped: their UIDs are other messages now"
+    level = "warning"
+    user: str
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class PromisesKept(Event):
     name = "deferred deletions carried out"
     user: str

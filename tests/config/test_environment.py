@@ -157,9 +157,9 @@ def test_two_variables_of_one_section_go_together_in_any_order() -> None:
     assert (upstream.url, upstream.ca_file, upstream.timeouts.open) == ("imaps://h", Path("/ca.pem"), 30)
 
 
-def test_a_key_beside_the_url_wins_over_the_urls_query(loaded: Loader) -> None:
-    text = "upstream: {url: 'imap://127.0.0.1?tls=none', tls: required}\n"
-    assert loaded(text).upstream.tls == "required"
+def test_a_key_beside_the_url_that_contradicts_its_query_is_an_error(fault: Fault) -> None:
+    told = fault("upstream: {url: 'imap://127.0.0.1?tls=none', tls: required}\n")
+    assert told == "gateway.yaml:1: upstream: tls is none in the URL and required beside it; say it once"
 
 
 @pytest.mark.parametrize("wrong", ["cert.pem", "[cert.pem]", "7"])

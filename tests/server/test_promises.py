@@ -234,3 +234,21 @@ def test_sessions_work_side_by_side_where_that_is_chosen(
         assert second.ask("STAT") == b"+OK 3 50"
         assert second.ask("RETR 1").startswith(b"-ERR this message was removed by another program")
         assert second.message("RETR 2") == MAIL[1]
+
+
+def test_a_promise_never_takes_another_message_that_got_its_uid(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    """Some servers give UIDs anew after a restart, and UIDVALIDITY stays."""
+    gateway = behind(start_gateway, fake)
+    rule = fake.on("UID EXPUNGE", Close())
+    with RawClient(gateway.port) as client:
+        client.log_in(drop)
+        client.ask("DELE 3")
+        assert client.ask("QUIT").startswith(b"+OK")
+    fake.forgive(rule)
+    drop.expunge([3])
+    (new,) = drop.deliver([b"Subject: nobody has seen this yet\r\n\r\n"])
+    fake.renumber(drop.user, validity=drop.uid_validity(), uids={1: 1, 2: 2, new: 3})
+    assert shown(gateway, drop) == [*MAIL[:2], b"Subject: nobody has seen this yet\r\n\r\n"]
+    assert len(drop.messages()) == 3
