@@ -26,10 +26,9 @@ class LoginDelay:
 
     def logged_in(self, maildrop_key: str) -> None:
         """The time counts from the +OK (RFC 2449 section 6.5)."""
-        if self.seconds:
-            with self._guard:
-                self._last[maildrop_key.casefold()] = self._clock()
-                self._last.move_to_end(maildrop_key.casefold())
+        with self._guard:
+            self._last[maildrop_key.casefold()] = self._clock()
+            self._last.move_to_end(maildrop_key.casefold())
 
     def _forget_old(self) -> None:
         old = self._clock() - self.seconds

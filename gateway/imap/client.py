@@ -18,12 +18,8 @@ from gateway.imap.transport import Transport
 from gateway.ports import Endpoint, TlsMode
 
 _LITERAL_MINUS_OCTETS = 4096  # the most that LITERAL- lets go out uninvited: RFC 7888 section 5
-
-
 _LINE_LIMIT = 2_097_152  # octets: a SEARCH tells of 200,000 messages in one line
-_ANSWER_OCTETS = 8_388_608  # of all responses to one command
-_UNTAGGED_MOST = 100_000  # responses of one kind that imaplib keeps: an EXPUNGE tells of every message
-
+_ANSWER_OCTETS = 8_388_608  # of all responses to one command: an EXPUNGE tells of every message, in some 20 octets
 
 # Its warnings quote servers, and would stand in the log in another form than all other lines.
 logging.getLogger("imapclient").addHandler(logging.NullHandler())
@@ -77,11 +73,6 @@ class _Imap4(imaplib.IMAP4):
         if self.state == "AUTH":
             # Somebody else's mailbox, for any password at all.
             raise UpstreamUnusable("the server greets with PREAUTH, so it does not check passwords")
-
-    def _append_untagged(self, typ: str, dat: Any) -> None:
-        super()._append_untagged(typ, dat)  # type: ignore[misc]
-        if len(self.untagged_responses[typ]) > _UNTAGGED_MOST:
-            raise self.abort(f"the server sent more than {_UNTAGGED_MOST} {typ} responses")
 
     def _get_capabilities(self) -> None:
         told: list[Any] | None = self.untagged_responses.pop("CAPABILITY", None)

@@ -20,10 +20,6 @@ class Reply:
     lines: Iterable[str] | None = None
     change: Change = Change.NONE
 
-    @property
-    def is_ok(self) -> bool:
-        return self.status != "-ERR"
-
     def head(self) -> bytes:
         """The status line. Text from elsewhere cannot break out of it: controls and non-ASCII become `?`."""
         text = f"[{self.code}] {self.text}" if self.code else self.text

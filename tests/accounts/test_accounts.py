@@ -38,7 +38,8 @@ def test_a_second_login_waits_for_the_delay_to_pass() -> None:
     delay.admit("ann")
 
 
-def test_without_a_delay_nothing_is_remembered() -> None:
-    delay = LoginDelay(0)
+def test_without_a_delay_a_second_login_is_admitted_in_the_same_instant() -> None:
+    delay = LoginDelay(0, Clock())
     delay.logged_in("ann")
     delay.admit("ann")
+    assert delay.seconds == 0

@@ -105,9 +105,9 @@ def server(octets: bytes) -> Iterator[Transport]:
             with contextlib.suppress(TimeoutError):
                 asked = far.recv(65_536)
             tag = re.match(rb"([A-P]+)\d+ ", asked)
+            far.settimeout(SECONDS)
             far.sendall(re.sub(rb"@(?=\d )", tag[1], rest) if tag else rest)
             far.shutdown(socket.SHUT_WR)
-            far.settimeout(SECONDS)
             while far.recv(65_536):
                 pass
 
@@ -169,3 +169,16 @@ def test_the_session_that_the_fuzzer_begins_with_gets_to_its_end() -> None:
     )
     with server(GREETING + LOGGED_IN + SELECTED + LISTED + STORED + rest) as transport:
         session(transport)
+
+
+def test_an_expunge_may_tell_of_more_messages_than_a_hundred_thousand() -> None:
+    """A limit on what imaplib keeps must not stop a QUIT that empties a large mailbox."""
+    uids = tuple(range(1, 150_001))
+    capable = LOGGED_IN.replace(b"IMAP4rev1", b"IMAP4rev1 UIDPLUS")
+    told = b"@2 OK done\r\n" + b"* 1 EXPUNGE\r\n" * len(uids) + b"@3 OK done\r\n* SEARCH\r\n@4 OK done\r\n"
+    with server(GREETING + capable + SELECTED + LISTED + told) as transport:
+        client = Client(transport, Endpoint("h", 143, TlsMode.NONE))
+        log_in(client, Credentials("ann", Secret('sec"ret')))
+        take_snapshot(client, "INBOX", SECONDS)
+        commit.delete(client, CommitPlan(9, uids), Policy(OnDelete.EXPUNGE), SECONDS, set())
+        assert transport.readline() == b""  # all that the server said was read, and taken for success
