@@ -9,7 +9,7 @@ from gateway.accounts import LoginDelay, PassThrough
 from gateway.config import Settings
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
-from gateway.imap.tls import context as check_ca_file
+from gateway.imap.tls import trust as check_ca_file
 from gateway.ports import LockMode, Peer, Services, Terms
 from gateway.remembered import RememberedMailboxes
 from gateway.server.certificate import fingerprint, self_signed

@@ -14,6 +14,7 @@ from imapclient.imapclient import SocketTimeout
 
 from gateway.errors import UpstreamError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap.faults import plain, refusal
+from gateway.imap.tls import Trust
 from gateway.imap.transport import Transport
 from gateway.ports import Endpoint, TlsMode
 
@@ -87,6 +88,7 @@ class Client(IMAPClient):  # type: ignore[misc]
 
     def __init__(self, transport: Transport, endpoint: Endpoint) -> None:
         self.transport = transport
+        self.endpoint = endpoint
         implicit = endpoint.tls is TlsMode.IMPLICIT
         super().__init__(endpoint.host, endpoint.port, ssl=implicit, timeout=SocketTimeout(None, None))
         self._imap.debug = 0  # IMAPClient sets 5, and formats every line for a log that nobody reads
@@ -94,14 +96,14 @@ class Client(IMAPClient):  # type: ignore[misc]
     def _create_IMAP4(self) -> _Imap4:  # noqa: N802 - IMAPClient's name
         return _Imap4(self.transport)
 
-    def upgrade(self, context: Any) -> None:
+    def upgrade(self, trust: Trust) -> None:
         """STARTTLS, and the capabilities anew (RFC 3501 section 6.2.1)."""
         if "STARTTLS" not in self.offered():
             raise UpstreamUnusable("the server does not offer STARTTLS; a password is not sent in clear")
         typ, data = self._imap._simple_command("STARTTLS")
         if typ != "OK":
             raise refusal(_text(data), f"STARTTLS was refused: {plain(_text(data))}", default=UpstreamUnusable)
-        self.transport.start_tls(context, self.host)
+        self.transport.start_tls(trust, self.endpoint)
         self._imap.sock = self.transport.socket
         self._imap.untagged_responses.clear()
         self._starttls_done = True

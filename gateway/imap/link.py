@@ -24,18 +24,19 @@ class Timeouts:
 
 def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
     """A connection, protected as the endpoint demands, not logged in. Raises UpstreamError."""
-    context = tls.context(endpoint.ca_file)
+    trust = tls.trust(endpoint.ca_file)
     with translated(f"connecting to {endpoint}"):
-        transport = Transport.connect(endpoint, context, timeouts.connect)
+        transport = Transport.connect(endpoint, trust, timeouts.connect)
         try:
             transport.end_by(timeouts.open)
             transport.allow(timeouts.response)
             client = Client(transport, endpoint)
             if endpoint.tls is TlsMode.STARTTLS:
-                client.upgrade(context)
+                client.upgrade(trust)
         except BaseException:
             transport.close()
             raise
+        trust.remember(transport.socket, endpoint)
         return client
 
 

@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 
+from gateway.imap.tls import Trust
 from gateway.ports import Endpoint, TlsMode
 
 RECEIVE_OCTETS = 65_536  # asked of the socket where only a line is wanted
@@ -31,7 +32,7 @@ class Transport:
         self._final = math.inf
 
     @classmethod
-    def connect(cls, endpoint: Endpoint, context: ssl.SSLContext, seconds: float) -> "Transport":
+    def connect(cls, endpoint: Endpoint, trust: Trust, seconds: float) -> "Transport":
         """Try the host's addresses in turn, within `seconds` in all. Raises OSError."""
         end = time.monotonic() + seconds
         failure: OSError | None = None
@@ -45,19 +46,19 @@ class Transport:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 if endpoint.tls is TlsMode.IMPLICIT:
-                    sock = context.wrap_socket(sock, server_hostname=endpoint.host)
+                    sock = trust.shake_hands(sock, endpoint)
                 return cls(sock)
             except OSError as error:
                 sock.close()
                 failure = error
         raise failure or OSError(f"{endpoint.host} has no address")
 
-    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+    def start_tls(self, trust: Trust, endpoint: Endpoint) -> None:
         """After STARTTLS was accepted. What the server sent behind its OK came in clear: that is an attack."""
         if self._buffer:
             raise ConnectionError("the server sent data in clear behind its answer to STARTTLS")
         self.socket.settimeout(self._left())
-        self.socket = context.wrap_socket(self.socket, server_hostname=host)
+        self.socket = trust.shake_hands(self.socket, endpoint)
 
     def new_tag(self) -> bytes:
         """For a command of our own reader's; IMAPClient's tags look different. Never the same one twice: an answer

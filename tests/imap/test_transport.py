@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.imap.tls import context
+from gateway.imap.tls import trust
 from gateway.imap.transport import BLOCK_OCTETS, LINE_LIMIT, LITERAL_LIMIT, RECEIVE_OCTETS, Transport
+from gateway.ports import Endpoint, TlsMode
 from tests.imap.wire import SECONDS, Scripted, cut, far_end
 
 SHORT = 0.05
@@ -188,4 +189,4 @@ def test_octets_behind_the_answer_to_starttls_are_an_attack(pair: tuple[Transpor
     far.sendall(b"T OK begin\r\n* CAPABILITY IMAP4rev1\r\n")
     transport.readline()
     with pytest.raises(ConnectionError, match="in clear"):
-        transport.start_tls(context(None), "localhost")
+        transport.start_tls(trust(None), Endpoint("localhost", 143, TlsMode.STARTTLS))
