@@ -5,6 +5,7 @@ Used from one worker thread at a time; only abort() may be called from another.
 """
 
 import contextlib
+import errno
 import math
 import select
 import socket
@@ -18,6 +19,15 @@ RECEIVE_OCTETS = 65_536  # asked of the socket where only a line is wanted
 BLOCK_OCTETS = 262_144  # of a body at a time: the most that a session holds of a message
 LINE_LIMIT = 65_536  # of a response line without its literals; RFC 7162 section 4 asks for 8,192 of commands
 LITERAL_LIMIT = 1_048_576  # of a literal that is held whole; bodies never are
+SOCKET_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # An idle connection keeps its place in NAT tables, and one whose server vanished is found out in two minutes.
+    # Not TCP_USER_TIMEOUT: every exchange has its deadline, and here it would make one lost probe fatal.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
 
 
 class Transport:
@@ -43,8 +53,8 @@ class Transport:
                 # A share for each: one address that swallows packets leaves time for the others.
                 sock.settimeout(max((end - time.monotonic()) / (len(found) - tried), 0.001))
                 sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for level, option, value in SOCKET_OPTIONS:
+                    sock.setsockopt(level, option, value)
                 if endpoint.tls is TlsMode.IMPLICIT:
                     sock = trust.shake_hands(sock, endpoint)
                 return cls(sock)
@@ -77,7 +87,11 @@ class Transport:
 
     def send(self, octets: bytes) -> None:
         self.socket.settimeout(self._left())
-        self.socket.sendall(octets)
+        try:
+            self.socket.sendall(octets)
+        except TimeoutError as error:
+            _tell_dead_from_slow(error)
+            raise
         # Courier writes an answer in pieces and waits for our acknowledgement of each, which Linux would delay.
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -152,7 +166,11 @@ class Transport:
 
     def _receive(self, most: int) -> bytes:
         self.socket.settimeout(self._left())
-        return self.socket.recv(most)
+        try:
+            return self.socket.recv(most)
+        except TimeoutError as error:
+            _tell_dead_from_slow(error)
+            raise
 
     def _more_is_here(self) -> bool:
         """Whether a read would not wait: larger blocks mean fewer crossings between threads."""
@@ -169,3 +187,11 @@ class Transport:
         if left <= 0:
             raise TimeoutError("the time for this exchange is over")
         return left
+
+
+def _tell_dead_from_slow(error: TimeoutError) -> None:
+    """Python's own time-outs have no errno. The system's ETIMEDOUT says that nothing is acknowledged any more: the
+    connection is lost, and another one may be had at once.
+    """
+    if error.errno == errno.ETIMEDOUT:
+        raise ConnectionAbortedError(error.errno, str(error)) from error

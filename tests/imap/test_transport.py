@@ -1,5 +1,6 @@
 """The buffered connection: limits, deadlines, and ends."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -9,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.imap.tls import trust
-from gateway.imap.transport import BLOCK_OCTETS, LINE_LIMIT, LITERAL_LIMIT, RECEIVE_OCTETS, Transport
+from gateway.imap.transport import (
+    BLOCK_OCTETS,
+    LINE_LIMIT,
+    LITERAL_LIMIT,
+    RECEIVE_OCTETS,
+    SOCKET_OPTIONS,
+    Transport,
+)
 from gateway.ports import Endpoint, TlsMode
+from tests.fakes.imap import FakeImap
 from tests.imap.wire import SECONDS, Scripted, cut, far_end
 
 SHORT = 0.05
@@ -182,6 +191,34 @@ def test_after_close_nothing_is_read(pair: tuple[Transport, socket.socket]) -> N
     transport.abort()
     with pytest.raises(OSError, match="Bad file descriptor"):
         transport.readline()
+
+
+@pytest.mark.parametrize("use", [Transport.readline, lambda transport: transport.send(b"x" * 9_000_000)])
+def test_a_peer_that_acknowledges_nothing_is_lost_and_not_slow(use: Callable[[Transport], object]) -> None:
+    """The one is worth another connection at once, the other is not."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as near,
+    ):
+        far, _ = listener.accept()
+        with far:
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 50)  # ms
+            near.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    near.send(b"x" * 65_536)  # until the window is closed
+            transport = Transport(near)
+            transport.allow(SECONDS)
+            with pytest.raises(ConnectionAbortedError, match="timed out"):
+                use(transport)
+
+
+def test_an_idle_connection_is_looked_after_by_the_system(fake: FakeImap) -> None:
+    endpoint = Endpoint("127.0.0.1", fake.imap_port, TlsMode.NONE)
+    transport = Transport.connect(endpoint, trust(None), SECONDS)
+    options = {option: transport.socket.getsockopt(level, option) for level, option, _ in SOCKET_OPTIONS}
+    assert options == {option: value for _, option, value in SOCKET_OPTIONS}
+    transport.close()
 
 
 def test_octets_behind_the_answer_to_starttls_are_an_attack(pair: tuple[Transport, socket.socket]) -> None:
