@@ -132,6 +132,24 @@ class UpstreamTimeouts(Section):
     )
 
 
+class Warm(Section):
+    connections: Count = Field(
+        default=200,
+        ge=0,
+        description="logged-in connections kept after sessions, for the same user's next login; 0: none",
+    )
+    per_account: Count = Field(
+        default=1,
+        ge=1,
+        description="of them for one user, whose other programs count, too: Dovecot allows 10, Gmail 15",
+    )
+    idle: Seconds = Field(default=720.0, description="how long one is kept; clients poll every ten minutes or so")
+    age: Seconds = Field(
+        default=1800.0,
+        description="and how long after its login: a password that was changed upstream may be taken so long",
+    )
+
+
 class Upstream(_Addressed):
     ports: ClassVar[dict[str, int]] = {"imaps": 993, "imap": 143}
     example: ClassVar[str] = "imaps://imap.example.com or imap://imap.example.com (STARTTLS)"
@@ -150,6 +168,7 @@ class Upstream(_Addressed):
         default=None, description="PEM file of authorities to trust instead of the system's, for a private CA"
     )
     timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="how long to wait for it")
+    warm: Warm = Field(default_factory=Warm, description="connections that save the next login")
 
     @model_validator(mode="after")
     def _no_password_in_clear(self) -> Self:

@@ -6,6 +6,7 @@ asked for again; arguments may be literals; PREAUTH is refused; nothing is logge
 
 import imaplib
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from gateway.ports import Endpoint, TlsMode
 
 _LITERAL_MINUS_OCTETS = 4096  # the most that LITERAL- lets go out uninvited: RFC 7888 section 5
 _LINE_LIMIT = 2_097_152  # octets: a SEARCH tells of 200,000 messages in one line
+# Said by a server that nobody asked. A line that ends in a literal would have to be waited for.
+_NEWS = re.compile(rb"\* (?!BYE\b)(?:.*[^}])?\r\n", re.IGNORECASE | re.DOTALL)
 _ANSWER_OCTETS = 8_388_608  # of all responses to one command: an EXPUNGE tells of every message, in some 20 octets
 
 # Its warnings quote servers, and would stand in the log in another form than all other lines.
@@ -89,6 +92,7 @@ class Client(IMAPClient):  # type: ignore[misc]
     def __init__(self, transport: Transport, endpoint: Endpoint) -> None:
         self.transport = transport
         self.endpoint = endpoint
+        self.accepted_at = 0.0  # when the server took the password, by the clock of whoever keeps connections warm
         implicit = endpoint.tls is TlsMode.IMPLICIT
         super().__init__(endpoint.host, endpoint.port, ssl=implicit, timeout=SocketTimeout(None, None))
         self._imap.debug = 0  # IMAPClient sets 5, and formats every line for a log that nobody reads
@@ -131,6 +135,31 @@ class Client(IMAPClient):  # type: ignore[misc]
             if "CAPABILITY" in self._imap.untagged_responses:
                 self.capabilities()  # remembers them: SELECT will throw the response away
         return typ, text
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether every command that was sent has its whole answer, so that another one may follow."""
+        return not (self.transport.aborted or self.transport.unanswered or self._imap.tagged_commands)
+
+    def shrink(self) -> None:
+        """Forget what the last answers were: imaplib keeps them until the next command."""
+        self._imap.untagged_responses = {}
+        self._imap.mo = None
+        self._imap._cmd_log = {}  # its last ten lines, whatever their length
+        self.transport.shrink()
+
+    def is_well(self) -> bool:
+        """Look at a connection at rest, without waiting: what came unasked must be whole lines, and none a BYE."""
+        try:
+            lines = self.transport.unasked().splitlines(keepends=True)
+        except OSError:
+            return False
+        return all(_NEWS.fullmatch(line) for line in lines)
+
+    def unselect(self) -> None:
+        """Let go of the mailbox (RFC 3691), where the server can do that without expunging."""
+        if self._imap.state == "SELECTED" and "UNSELECT" in self.announced():
+            self.unselect_folder()
 
     def exists(self) -> int:
         """The last that SELECT said of the number of messages: servers do correct themselves within one answer."""

@@ -75,11 +75,13 @@ def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
 
 
 def _list(transport: Transport, exists: int, seconds: float) -> "_Listing":
-    listing = _Listing(transport, exists + ARRIVING)
-    if exists:  # `1:*` on an empty mailbox is an error to some servers
+    # `1:*` on an empty mailbox is an error to some servers.
+    tag = transport.new_tag() if exists else b""
+    listing = _Listing(transport, tag, exists + ARRIVING)
+    if exists:
         transport.allow(seconds)
         with translated("listing the mailbox"):
-            transport.send(listing.tag + b" UID FETCH 1:* (UID RFC822.SIZE)\r\n")
+            transport.send(tag + b" UID FETCH 1:* (UID RFC822.SIZE)\r\n")
             while listing.read_block():
                 pass
     return listing
@@ -88,14 +90,13 @@ def _list(transport: Transport, exists: int, seconds: float) -> "_Listing":
 class _Listing:
     """UIDs and sizes in the order they came, and how many messages were expunged meanwhile."""
 
-    def __init__(self, transport: Transport, most: int) -> None:
-        self.tag = transport.new_tag()
+    def __init__(self, transport: Transport, tag: bytes, most: int) -> None:
         self.expunged = 0
         self._most = most
         self._uids = array("I")
         self._sizes = array("Q")
         self._transport = transport
-        self._responses = Responses(transport, self.tag)
+        self._responses = Responses(transport, tag)
 
     def snapshot(self, selected: Selected) -> Snapshot:
         uids, sizes = self._uids, self._sizes

@@ -63,6 +63,7 @@ class Responses:
             line = self.line()
             if line.startswith(self._tag):
                 self.done = True
+                self._transport.unanswered -= 1
                 self._check(line)
                 return Done()
             found = _UNTAGGED.match(line)

@@ -16,6 +16,7 @@ from gateway.imap.transport import (
     LITERAL_LIMIT,
     RECEIVE_OCTETS,
     SOCKET_OPTIONS,
+    UNASKED_OCTETS,
     Transport,
 )
 from gateway.ports import Endpoint, TlsMode
@@ -168,6 +169,41 @@ def test_reading_without_a_deadline_is_a_bug() -> None:
     near, far = socket.socketpair()
     with near, far, pytest.raises(AssertionError):
         Transport(near).readline()
+
+
+def test_the_first_answer_may_be_wanted_sooner_than_the_rest(pair: tuple[Transport, socket.socket]) -> None:
+    transport, far = pair
+    far.sendall(b"a\r\n")
+    transport.expect_within(SHORT)
+    assert transport.readline() == b"a\r\n"
+    timer = threading.Timer(2 * SHORT, far.sendall, [b"b\r\n"])
+    timer.start()
+    assert transport.readline() == b"b\r\n"
+    timer.join()
+    transport.expect_within(SHORT)
+    with pytest.raises(TimeoutError):
+        transport.readline()
+
+
+# What comes unasked
+
+
+def test_it_is_read_without_waiting(pair: tuple[Transport, socket.socket]) -> None:
+    transport, far = pair
+    assert transport.unasked() == b""
+    far.sendall(b"* OK a\r\n* OK")
+    assert transport.unasked() == b"* OK a\r\n* OK"
+    far.sendall(b"x" * 200_000)
+    assert UNASKED_OCTETS < len(transport.unasked()) < 200_000
+
+
+@pytest.mark.parametrize("words", [b"", b"* BYE\r\n"])
+def test_the_end_of_the_stream_is_an_error_then(pair: tuple[Transport, socket.socket], words: bytes) -> None:
+    transport, far = pair
+    far.sendall(words)
+    far.close()
+    with pytest.raises(ConnectionError):
+        transport.unasked()
 
 
 # Ends
