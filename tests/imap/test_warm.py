@@ -375,7 +375,7 @@ async def test_a_session_that_ends_while_its_update_goes_on_leaves_nothing_eithe
 async def test_nor_one_whose_update_has_not_even_begun(fake: FakeImap, warm: Upstream) -> None:
     mailbox = await warm.open()
     go_on = threading.Event()
-    blocked = [warm.threads.submit(go_on.wait) for _ in range(THREADS)]
+    blocked = [warm.threads.submit(go_on.wait, BOUND) for _ in range(THREADS)]
     update = asyncio.create_task(commit(mailbox, delete=(1,)))
     await asyncio.sleep(0)
     await mailbox.close()

@@ -5,12 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.errors import (
-    GatewayError,
-    UpstreamRefused,
-    UpstreamSilent,
-    UpstreamUnreachable,
-)
+from gateway.errors import GatewayError, UpstreamRefused, UpstreamSilent, UpstreamUnreachable
 from gateway.imap import connections as rules
 from gateway.ports import Endpoint, TlsMode
 from gateway.telemetry.events import WarmConnectionLost
@@ -18,18 +13,7 @@ from tests.fakes.faults import Bye, Close, Delay, Say, Send, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
 from tests.faults.relay import End, Relay
-from tests.imap.conftest import (
-    COLD,
-    HASTY,
-    ONE,
-    POLL,
-    TWO,
-    Upstream,
-    poll,
-    read,
-    secured,
-    settled,
-)
+from tests.imap.conftest import COLD, HASTY, ONE, POLL, TWO, Upstream, poll, read, secured, settled
 
 
 def lost(upstream: Upstream) -> int:

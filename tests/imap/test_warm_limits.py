@@ -5,24 +5,14 @@ import threading
 
 import pytest
 
-from gateway.errors import (
-    UpstreamFull,
-    UpstreamRefused,
-)
+from gateway.errors import MaildropInUse, UpstreamFull, UpstreamRefused
 from gateway.imap import connections as rules
+from gateway.imap.link import Timeouts
 from gateway.imap.warm import Limits
 from tests.fakes.faults import Bye, Close, Hold, Say, Send, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
-from tests.imap.conftest import (
-    COLD,
-    POLL,
-    Clock,
-    Upstream,
-    poll,
-    settled,
-    uids,
-)
+from tests.imap.conftest import COLD, POLL, Clock, Upstream, poll, settled, uids
 
 # When they go
 
@@ -38,6 +28,22 @@ async def test_one_that_was_not_wanted_for_long_is_logged_out(
     warm.connections.sweep()
     await asyncio.to_thread(fake.wait_until_idle)
     assert fake.verbs[-1] == "LOGOUT"
+
+
+async def test_also_one_that_rested_for_longer_than_a_login_may_take(
+    fake: FakeImap, warm: Upstream, clock: Clock
+) -> None:
+    def refuse() -> None:
+        raise MaildropInUse
+
+    warm.timeouts = Timeouts(5, 5, open=0.2)
+    with pytest.raises(MaildropInUse):
+        await warm.open(admit=refuse)
+    await asyncio.sleep(0.2)
+    clock.now = Limits().idle
+    warm.connections.sweep()
+    await asyncio.to_thread(fake.wait_until_idle)
+    assert fake.verbs == ["LOGIN", "LOGOUT"]
 
 
 async def test_nor_is_it_used_before_somebody_has_swept(fake: FakeImap, warm: Upstream, clock: Clock) -> None:
