@@ -11,7 +11,7 @@ from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
 from gateway.imap.tls import context as check_ca_file
 from gateway.ports import LockMode, Peer, Services, Terms
-from gateway.remembered import RememberedMailboxes
+from gateway.remembered import RememberedMailboxes, Rooms
 from gateway.server.certificate import fingerprint, self_signed
 from gateway.server.conversation import Patience
 from gateway.server.limits import Connections
@@ -25,6 +25,7 @@ from gateway.telemetry.events import (
     GatewayStarted,
     LimitLowered,
     Listening,
+    StateReplaced,
     Stopped,
     Stopping,
 )
@@ -61,10 +62,11 @@ class Gateway:
         upstream = UpstreamMailboxes(
             logins, transfers, Timeouts(patience.connect, patience.response, patience.open), emit
         )
-        ledger = SqliteLedger(state.path / LEDGER_FILE)
+        file = state.path / LEDGER_FILE
+        ledger = SqliteLedger(file, lambda: emit(StateReplaced(str(file))))
         self._services = Services(
             PassThrough(endpoint, maildrop.folder, maildrop.policy()),
-            RememberedMailboxes(upstream, ledger, maildrop.guard.caution(), ledger_threads, emit),
+            RememberedMailboxes(upstream, maildrop.guard.caution(), Rooms(ledger, ledger_threads, emit)),
             FileLocks(state.folder("locks"), maildrop.lock, LOCK_PATIENCE_SECONDS),
             LoginDelay(settings.limits.login_delay),
         )

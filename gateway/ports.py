@@ -4,13 +4,13 @@
 class stands behind which Protocol.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from gateway.maildrop import CommitPlan, Memory, Policy, Sighting, Snapshot
+from gateway.maildrop import CommitPlan, Correction, Intent, Memory, Policy, Sighting, Snapshot
 from gateway.sasl import Credentials
 
 
@@ -67,6 +67,10 @@ class Body(Protocol):
         """Take no more of it. Without this, or the end of the iteration, the connection is not used again."""
 
 
+def forget_copied(uids: Sequence[int]) -> None:
+    """For a commit() whose caller will not try again."""
+
+
 class Mailbox(Protocol):
     """An open mailbox upstream. Every method raises UpstreamError or a subclass of Refused, nothing else."""
 
@@ -78,11 +82,15 @@ class Mailbox(Protocol):
     def learn(self, uid: int, octets: int) -> None:
         """The message has so many octets, whatever the snapshot says."""
 
-    async def commit(self, plan: CommitPlan) -> bool:
+    async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
         """Apply what QUIT asks. True: it is done. False: it will be, and goes on in close().
 
-        On an exception some of it may not be done.
+        On an exception some of it may not be done. `on_copied` is told, in a worker thread, the UIDs that need no
+        second copy when the rest is tried again: moving takes several steps where the server has no MOVE.
         """
+
+    def hurry(self) -> None:
+        """Somebody waits for close(): what goes on after QUIT's reply is left for a later session."""
 
     async def close(self) -> None: ...
 
@@ -104,27 +112,25 @@ class Ledger(Protocol):
 
     def recall(self, maildrop: str, uidvalidity: int) -> Memory: ...
 
-    def promise(
-        self,
-        maildrop: str,
-        uidvalidity: int,
-        uids: Iterable[int],
-        left: Sighting | None = None,
-        octets: Mapping[int, int] = ...,
-    ) -> None:
-        """These will be deleted, and the mailbox will then look so. `octets`: their sizes upstream, by UID."""
-
-    def settle(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """These promises are kept, or taken back."""
-
-    def hide(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """These are never shown again, and stay."""
-
-    def learn(self, maildrop: str, uidvalidity: int, sizes: Mapping[int, int]) -> None:
-        """UID → octets as really sent."""
-
     def note(self, maildrop: str, sighting: Sighting, *, accepted: bool) -> None:
         """How the mailbox looked, and whether it was shown."""
+
+    def intend(self, maildrop: str, intent: Intent) -> None:
+        """All of it, or nothing."""
+
+    def take_back(self, maildrop: str, intent: Intent) -> None:
+        """As if it had never been meant."""
+
+    def note_copied(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        """Of these promised ones there is a copy where they go."""
+
+    def fulfil(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        """These promises are kept."""
+
+    def correct(self, maildrop: str, uidvalidity: int, corrections: Mapping[int, Correction]) -> None: ...
+
+    def forget(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        """Whatever is remembered of these."""
 
 
 class LoginDelay(Protocol):

@@ -100,14 +100,18 @@ class Session:
         """Whether the answer comes from the upstream, and not from memory."""
         return isinstance(event, Command) and event.verb in _UPSTREAM_COMMANDS
 
+    def hurry(self) -> None:
+        """Somebody waits for the end of this session."""
+        if self._mailbox is not None:
+            self._mailbox.hurry()
+
     async def close(self) -> None:
         """Leave the mailbox without a plan: what was not committed by QUIT is not done. Idempotent."""
-        mailbox, self._mailbox = self._mailbox, None
-        lock, self._lock = self._lock, None
         try:
-            if mailbox is not None:
-                await mailbox.close()
+            if self._mailbox is not None:
+                await self._mailbox.close()
         finally:
+            lock, self._lock, self._mailbox = self._lock, None, None
             if lock is not None:
                 lock.release()
 
@@ -308,8 +312,7 @@ class Session:
         plan = self._drop.plan()
         finished = True
         try:
-            if plan:
-                finished = await self._mailbox.commit(plan)
+            finished = await self._mailbox.commit(plan)
         except GatewayError as error:
             self._emit(CommandFailed(self.tally.user, "QUIT", str(error)))
             text = "some deleted messages may not be removed" if plan.delete else "the session ended badly"

@@ -1,5 +1,7 @@
 """QUIT's plan, applied upstream by UID."""
 
+from collections.abc import Callable, Sequence
+
 from gateway.errors import UpstreamDeclined, UpstreamError, UpstreamUnusable
 from gateway.imap.client import Client
 from gateway.imap.faults import translated
@@ -12,15 +14,17 @@ _DELETED = "\\Deleted"
 _FOLDERS = {OnDelete.TRASH: ("\\Trash", "trash"), OnDelete.ARCHIVE: ("\\Archive", "archive")}
 
 
-def delete(client: Client, plan: CommitPlan, policy: Policy, seconds: float, copied: set[int]) -> None:
+def delete(
+    client: Client, plan: CommitPlan, policy: Policy, seconds: float, note_copied: Callable[[Sequence[int]], None]
+) -> None:
     """Carry out the deletions as the policy says. `seconds` is the time for each command.
 
-    `copied` are UIDs that need no copy any more; it grows. With it, this may be called again after a broken
-    connection: all other steps are the same however often they are done.
+    This may be called again after a broken connection, if the plan then tells what was noted as copied: all
+    other steps are the same however often they are done.
     """
     action, folder = way(client, policy, seconds)
     if folder is not None:
-        _move(client, plan.delete, folder, seconds, copied)
+        _move(client, plan, folder, seconds, note_copied)
         return
     _flag(client, plan.delete, _DELETED, seconds)
     if action is OnDelete.EXPUNGE:
@@ -60,21 +64,27 @@ def _folder(client: Client, policy: Policy, action: OnDelete, seconds: float) ->
     return str(found)
 
 
-def _move(client: Client, uids: tuple[int, ...], folder: str, seconds: float, copied: set[int]) -> None:
+def _move(
+    client: Client, plan: CommitPlan, folder: str, seconds: float, note_copied: Callable[[Sequence[int]], None]
+) -> None:
     """MOVE (RFC 6851), or the three commands that it stands for."""
     client.transport.allow(seconds)
     with translated(f"moving to {folder}"):
         if "MOVE" in client.announced():
-            for uid_set in uid_sets(uids):
+            for uid_set in uid_sets(plan.delete):
                 client.transport.allow(seconds)
                 client.move(uid_set, folder)
+            _look(client, plan.delete, seconds)
             return
-        for uid_set in uid_sets(uid for uid in uids if uid not in copied):
+        if not _expunges_by_uid(client):
+            _demand_no_others(client, plan.delete)  # or the copy would be made, and the message stay
+        missing = tuple(uid for uid in plan.delete if uid not in plan.copied)
+        for uid_set in uid_sets(missing):
             client.transport.allow(seconds)
             client.copy(uid_set, folder)
-        copied.update(uids)
-    _flag(client, uids, _DELETED, seconds)
-    _expunge(client, uids, seconds)
+    note_copied(missing)
+    _flag(client, plan.delete, _DELETED, seconds)
+    _expunge(client, plan.delete, seconds)
 
 
 def _flag(client: Client, uids: tuple[int, ...], flag: str, seconds: float) -> None:
@@ -87,7 +97,7 @@ def _flag(client: Client, uids: tuple[int, ...], flag: str, seconds: float) -> N
 def _expunge(client: Client, uids: tuple[int, ...], seconds: float) -> None:
     client.transport.allow(seconds)
     with translated("expunging"):
-        if {"UIDPLUS", "IMAP4REV2"} & client.announced():
+        if _expunges_by_uid(client):
             for uid_set in uid_sets(uids):
                 client.transport.allow(seconds)
                 client.expunge(uid_set)
@@ -101,16 +111,28 @@ def _look(client: Client, uids: tuple[int, ...], seconds: float) -> None:
     for uid_set in uid_sets(uids):
         client.transport.allow(seconds)
         if client.uids_where(f"UID {uid_set}"):
-            raise UpstreamDeclined("the server accepted EXPUNGE and removed nothing; may this user expunge?")
+            raise UpstreamDeclined("the server said OK and did not remove the messages; may this user expunge?")
+
+
+def _expunges_by_uid(client: Client) -> bool:
+    return bool({"UIDPLUS", "IMAP4REV2"} & client.announced())
 
 
 def _expunge_all(client: Client, uids: tuple[int, ...]) -> None:
-    """A bare EXPUNGE takes whatever is flagged, by whomever: it is for when that is nothing but ours."""
+    """A bare EXPUNGE takes whatever is flagged, by whomever: it is for when that is nothing but ours.
+
+    What somebody flags between our look and the command goes, too: IMAP without UIDPLUS cannot do better.
+    """
+    if _demand_no_others(client, uids):
+        client.expunge()
+
+
+def _demand_no_others(client: Client, uids: tuple[int, ...]) -> set[int]:
+    """Which of ours bear \\Deleted already. Raises UpstreamError when others do."""
     flagged = client.uids_where("DELETED")
     if not flagged <= set(uids):
         raise UpstreamError(
-            "other messages bear \\Deleted and the server has no UIDPLUS: ours stay flagged",
-            text="the messages are flagged as deleted, but only the mail server's own clients can remove them",
+            "other messages bear \\Deleted and the server has no UIDPLUS: ours stay",
+            text="the messages can only be removed by another mail program now: others are flagged as deleted",
         )
-    if flagged:
-        client.expunge()
+    return flagged

@@ -39,6 +39,7 @@ class Selected:
     uidvalidity: int
     exists: int
     read_only: bool
+    uidnext: int = 0  # 0: not told
 
 
 def select(client: Client, folder: str, seconds: float) -> Selected:
@@ -57,7 +58,7 @@ def select(client: Client, folder: str, seconds: float) -> Selected:
         permanent = told.get(b"PERMANENTFLAGS")
         undeletable = permanent is not None and b"\\deleted" not in {flag.lower() for flag in permanent}
         read_only = examined or undeletable or b"READ-ONLY" in told
-        return Selected(uidvalidity, client.exists(), read_only)
+        return Selected(uidvalidity, client.exists(), read_only, told.get(b"UIDNEXT") or 0)
 
 
 def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
@@ -100,8 +101,9 @@ class _Listing:
     def snapshot(self, selected: Selected) -> Snapshot:
         uids, sizes = self._uids, self._sizes
         if all(map(lt, uids, uids[1:])):  # as every sane server sends them
-            return Snapshot(selected.uidvalidity, uids, sizes, selected.read_only)
-        return Snapshot.of(selected.uidvalidity, zip(uids, sizes, strict=True), read_only=selected.read_only)
+            return Snapshot(selected.uidvalidity, uids, sizes, selected.read_only, selected.uidnext)
+        rows = zip(uids, sizes, strict=True)
+        return Snapshot.of(selected.uidvalidity, rows, read_only=selected.read_only, uidnext=selected.uidnext)
 
     def read_block(self) -> bool:
         """Take what whole lines have come; False after the tagged OK."""

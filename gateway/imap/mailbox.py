@@ -3,9 +3,9 @@
 import asyncio
 import math
 import time
-from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TypeVar
 
 from gateway.errors import (
@@ -23,7 +23,7 @@ from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts, connect_and_log_in, say_goodbye
 from gateway.imap.listing import take_snapshot
 from gateway.maildrop import CommitPlan, Snapshot
-from gateway.ports import Account
+from gateway.ports import Account, forget_copied
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
 from gateway.threads import Threads
 
@@ -97,8 +97,7 @@ class UpstreamMailbox:
         self._emit = emit
 
     async def open_body(self, uid: int, octets: int | None = None) -> "UpstreamBody":
-        listed = self.snapshot.sizes[bisect_left(self.snapshot.uids, uid)]
-
+        listed = self.snapshot.size_of(uid)
         lengths: list[int] = []
 
         def begin(client: Client) -> UpstreamBody:
@@ -129,11 +128,16 @@ class UpstreamMailbox:
     def learn(self, uid: int, octets: int) -> None:
         """An IMAP server is not told what it should know."""
 
-    async def commit(self, plan: CommitPlan) -> bool:
-        copied: set[int] = set()
+    async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
+        copied = set(plan.copied)
+
+        def note_copied(uids: Sequence[int]) -> None:
+            copied.update(uids)
+            on_copied(uids)
 
         def delete(client: Client) -> None:
-            commit.delete(client, plan, self._account.policy, self._timeouts.response, copied)
+            left = replace(plan, copied=frozenset(copied))
+            commit.delete(client, left, self._account.policy, self._timeouts.response, note_copied)
 
         def mark(client: Client) -> None:
             commit.mark_retrieved(client, plan, self._account.policy, self._timeouts.response)
@@ -147,6 +151,9 @@ class UpstreamMailbox:
         except UpstreamError as error:  # nobody loses mail by it: no reason to tell the client that QUIT failed
             self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
         return True
+
+    def hurry(self) -> None:
+        """Nothing goes on here without somebody who waits."""
 
     async def close(self) -> None:
         """Nobody waits for the farewell."""

@@ -1,19 +1,28 @@
 """The idea between POP3 and IMAP, pure: a numbered, frozen, deletable list of messages."""
 
+from gateway.maildrop.doubt import UNSTABLE, Caution, Sighting, Verdict, judge
 from gateway.maildrop.maildrop import Maildrop
-from gateway.maildrop.memory import Caution, Memory, Sighting, doubt
+from gateway.maildrop.memory import Correction, Intent, Mark, Memory, Recognised, intend, recognise
 from gateway.maildrop.plan import CommitPlan, OnDelete, Policy
 from gateway.maildrop.snapshot import Snapshot, unique_id
 
 __all__ = [
+    "UNSTABLE",
     "Caution",
     "CommitPlan",
+    "Correction",
+    "Intent",
     "Maildrop",
+    "Mark",
     "Memory",
     "OnDelete",
     "Policy",
+    "Recognised",
     "Sighting",
     "Snapshot",
-    "doubt",
+    "Verdict",
+    "intend",
+    "judge",
+    "recognise",
     "unique_id",
 ]

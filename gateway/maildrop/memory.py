@@ -1,61 +1,125 @@
-"""What is known of a maildrop from earlier sessions, and whether what we see now can be believed."""
+"""What is known of a maildrop from earlier sessions: promises, what is hidden, sizes that were learned.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+All of it is by UID, and a UID alone is not enough: some servers start again at 1 after a restart and keep
+UIDVALIDITY. So a message is recognised by its size, too, and UIDNEXT must never have been higher than it is.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from gateway.maildrop.doubt import Sighting
+from gateway.maildrop.plan import OnDelete
+from gateway.maildrop.snapshot import Snapshot
+
+# Yahoo shows the newest 10,000 messages of a folder: the oldest are away for a while, and come back.
+ABSENT_SECONDS = 90 * 86_400.0
+
+# What the client deletes by these stays in the mailbox, and is hidden from then on.
+_STAYS = frozenset({OnDelete.KEEP, OnDelete.FLAG})
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """How the mailbox looked. `since` is when it was first seen so, in seconds since the epoch."""
+class Mark:
+    """On a message that is promised or hidden."""
 
-    uidvalidity: int
-    messages: int
-    since: float
+    octets: int | None = None  # the upstream's size; None: not known
+    since: float = 0.0  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Of a size that the upstream tells wrongly."""
+
+    listed: int | None  # what it tells; None: not known
+    octets: int  # as really sent
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """UIDs and sizes are those of the UIDVALIDITY that was asked for."""
+    """UIDs are those of the UIDVALIDITY that was asked for."""
 
-    promised: frozenset[int] = frozenset()  # to be deleted: +OK was said, the upstream has not done it yet
-    hidden: frozenset[int] = frozenset()  # deleted for this client, kept in the mailbox
-    sizes: Mapping[int, int] = field(default_factory=dict)  # octets as really sent, where the upstream errs
+    promised: Mapping[int, Mark] = field(default_factory=dict)  # +OK was said, the upstream has not done it yet
+    hidden: Mapping[int, Mark] = field(default_factory=dict)  # deleted for this client, kept in the mailbox
+    corrections: Mapping[int, Correction] = field(default_factory=dict)
+    copied: frozenset[int] = frozenset()  # of what is promised: already where the policy moves it
     accepted: Sighting | None = None  # the last one that was shown to a client
     doubted: Sighting | None = None  # the first one that was not, since then
-    promised_octets: Mapping[int, int] = field(default_factory=dict)  # the upstream's sizes of what is promised
 
 
 @dataclass(frozen=True, slots=True)
-class Caution:
-    """When a mailbox that has become smaller is not shown, and when it is all the same."""
+class Recognised:
+    """A memory held against the mailbox as it is now."""
 
-    missing_share: float = 0.5  # more than this part of the messages
-    missing_least: int = 20  # and at least so many
-    confirm_after: float = 300.0  # seconds that it must have looked so; 0 believes everything
+    promised: tuple[int, ...] = ()  # and still there, ascending
+    hidden: frozenset[int] = frozenset()
+    sizes: Mapping[int, int] = field(default_factory=dict)  # octets as really sent
+    gone: frozenset[int] = frozenset()  # nothing need be remembered of these
+    void: frozenset[int] = frozenset()  # nor of these: the UID belongs to another message now
 
-
-def doubt(memory: Memory, now: Sighting, caution: Caution) -> str:
-    """Why this sighting is not to be shown yet; "" when it is.
-
-    A client that is shown an empty or renumbered maildrop forgets what it has seen, and later fetches everything
-    again. A restored server, a wrong mount or a failing index look just so, and pass.
-    """
-    reason = _odd(memory.accepted, now, caution)
-    if not reason:
-        return ""
-    doubted = memory.doubted
-    persists = doubted is not None and not _odd(doubted, now, caution)
-    if persists and doubted is not None and now.since - doubted.since >= caution.confirm_after:
-        return ""
-    return reason if caution.confirm_after else ""
+    @property
+    def unseen(self) -> frozenset[int]:
+        """What the client does not see."""
+        return self.hidden.union(self.promised)
 
 
-def _odd(before: Sighting | None, now: Sighting, caution: Caution) -> str:
-    if before is None or not before.messages:
-        return ""
-    if now.uidvalidity != before.uidvalidity:
-        return f"UIDVALIDITY changed from {before.uidvalidity} to {now.uidvalidity}"
-    missing = before.messages - now.messages
-    if missing >= caution.missing_least and missing > caution.missing_share * before.messages:
-        return f"{missing} of {before.messages} messages are missing"
-    return ""
+def recognise(memory: Memory, seen: Snapshot, now: float) -> Recognised:
+    marks = {**memory.hidden, **memory.promised}
+    if not marks and not memory.corrections:
+        return Recognised()
+    if _given_anew(memory.accepted, seen):
+        return Recognised(void=frozenset(marks) | memory.corrections.keys())
+    sizes = dict(zip(seen.uids, seen.sizes, strict=True))
+    void = {uid for uid, mark in marks.items() if mark.octets not in {None, sizes.get(uid, mark.octets)}}
+    lowest = min(seen.uids, default=2**32)
+    gone = {
+        uid
+        for uid, mark in marks.items()
+        if uid not in sizes and (uid > lowest or now - mark.since > ABSENT_SECONDS)
+    }
+    wrong = {
+        uid: row.octets
+        for uid, row in memory.corrections.items()
+        if row.listed in {None, sizes.get(uid, row.listed)}
+    }
+    there = sizes.keys() - void
+    return Recognised(
+        promised=tuple(sorted(memory.promised.keys() & there)),
+        hidden=frozenset(memory.hidden.keys() & there),
+        sizes={uid: octets for uid, octets in wrong.items() if uid in sizes},
+        gone=frozenset(gone | (memory.corrections.keys() - sizes.keys() - marks.keys())),
+        void=frozenset(void | (memory.corrections.keys() - wrong.keys())),
+    )
+
+
+def _given_anew(before: Sighting | None, seen: Snapshot) -> bool:
+    """UIDNEXT never shrinks (RFC 3501 section 2.3.1.1): where it has, all UIDs may be other messages."""
+    return before is not None and before.uidvalidity == seen.uidvalidity and 0 < seen.uidnext < before.uidnext
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a QUIT is about to do: durable before the first change upstream."""
+
+    uidvalidity: int
+    promised: Mapping[int, Mark] = field(default_factory=dict)  # to be done upstream
+    hidden: Mapping[int, Mark] = field(default_factory=dict)  # not shown any more, and left there
+    before: Sighting | None = None  # what the mailbox was accepted as
+    after: Sighting | None = None  # and will be: what our own deletions make smaller is not to be doubted
+
+
+def intend(uids: Collection[int], on_delete: OnDelete, seen: Snapshot, before: Sighting) -> Intent:
+    """To delete these, at the time of `before`. `seen` is the upstream's snapshot, with the upstream's sizes."""
+    marks = {uid: Mark(octets, before.since) for uid, octets in _sizes(seen, uids)}
+    stays = on_delete in _STAYS
+    return Intent(
+        seen.uidvalidity,
+        promised={} if on_delete is OnDelete.KEEP else marks,
+        hidden=marks if stays else {},
+        before=before,
+        after=before if stays else replace(before, messages=before.messages - len(uids)),
+    )
+
+
+def _sizes(seen: Snapshot, uids: Collection[int]) -> Iterable[tuple[int, int]]:
+    wanted = frozenset(uids)
+    return ((uid, size) for uid, size in zip(seen.uids, seen.sizes, strict=True) if uid in wanted)

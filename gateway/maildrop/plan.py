@@ -33,6 +33,7 @@ class CommitPlan:
     uidvalidity: int
     delete: tuple[int, ...] = ()
     retrieved: tuple[int, ...] = ()  # without the deleted ones
+    copied: frozenset[int] = frozenset()  # of the deleted ones: an earlier attempt has put them where they go
 
     def __bool__(self) -> bool:
         return bool(self.delete or self.retrieved)

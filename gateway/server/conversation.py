@@ -91,6 +91,7 @@ class Conversation:
         """End it now, from outside."""
         self._stopped = why
         self._wire.abort()
+        self.session.hurry()
 
     def is_quiet(self, seconds: float) -> bool:
         """Whether nothing is under way, and has not been for so long (before a login: at all)."""

@@ -125,7 +125,7 @@ class CommandFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeletionDeferred(Event):
-    """Promised, not yet done upstream: those messages are not shown, and the next login tries again."""
+    """Promised, not yet done upstream: those messages are not shown, and the next session's end tries again."""
 
     name = "deletion deferred"
     level = "warning"
@@ -135,10 +135,17 @@ class DeletionDeferred(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class PromisesVoid(Event):
-    """Under the same UIDVALIDITY these UIDs are other messages now: those are not touched."""
+class StateReplaced(Event):
+    name = "the state file was removed or replaced: what it knew is lost, begun anew"
+    level = "error"
+    file: str
 
-    name = "deferred deletions dropped: their UIDs are other messages now"
+
+@dataclass(frozen=True, slots=True)
+class MemoryVoid(Event):
+    """Under the same UIDVALIDITY these UIDs are other messages now: those are shown, and not touched."""
+
+    name = "promised or hidden messages forgotten: their UIDs are other messages now"
     level = "warning"
     user: str
     messages: int

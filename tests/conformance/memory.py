@@ -1,13 +1,13 @@
 """The rooms behind a session, in memory: accounts, mailboxes and locks that keep what ports.py promises."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from gateway.accounts import LoginDelay
 from gateway.errors import BadCredentials, GatewayError, MaildropInUse, MessageGone, UpstreamError
 from gateway.maildrop import CommitPlan, Policy, Snapshot
-from gateway.ports import Account, Endpoint, MaildropLock, Services, TlsMode
+from gateway.ports import Account, Endpoint, MaildropLock, Services, TlsMode, forget_copied
 from gateway.sasl import Credentials
 
 FOLDER = "INBOX"
@@ -113,7 +113,9 @@ class MemoryMailbox:
     def learn(self, uid: int, octets: int) -> None:
         """Nothing is kept between sessions here."""
 
-    async def commit(self, plan: CommitPlan) -> bool:
+    async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
+        if not plan:
+            return True
         self._upstream.work()
         await asyncio.sleep(self._upstream.commit_seconds)
         if plan.uidvalidity != self._folder.uidvalidity:
@@ -129,6 +131,9 @@ class MemoryMailbox:
             if message is not None:
                 message.seen = True
         return True
+
+    def hurry(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.errors import UpstreamError, UpstreamUnusable
-from gateway.maildrop import OnDelete
+from gateway.errors import UpstreamDeclined, UpstreamError, UpstreamUnusable
+from gateway.maildrop import CommitPlan, OnDelete
 from gateway.ports import Account
 from tests.fakes.faults import Bye, Close, Say
 from tests.fakes.imap import FakeImap
@@ -74,6 +74,7 @@ async def test_what_somebody_else_flagged_stays(
     if capabilities is BARE:
         with pytest.raises(UpstreamError):
             await commit(mailbox, delete=(1,))
+        assert binned(bin_of) == []
     else:
         await commit(mailbox, delete=(1,))
     assert 2 in uids(bin_of)
@@ -113,3 +114,21 @@ async def test_auto_moves_at_gmail_and_expunges_elsewhere(
     await commit(await upstream.open(account(upstream, OnDelete.AUTO)), delete=(1,))
     assert uids(bin_of) == [2, 3]
     assert binned(bin_of) == ([ONE] if moved else [])
+
+
+async def test_a_move_that_moved_nothing_is_not_believed(bin_of: FakeImap, upstream: Upstream) -> None:
+    bin_of.settings.capabilities = MOVE
+    bin_of.on("UID MOVE", Say("OK done"))
+    with pytest.raises(UpstreamDeclined, match="did not remove"):
+        await commit(await upstream.open(account(upstream, OnDelete.TRASH)), delete=(1,))
+
+
+async def test_what_an_earlier_session_copied_is_not_copied_again(bin_of: FakeImap, upstream: Upstream) -> None:
+    bin_of.settings.capabilities = COPY
+    mailbox = await upstream.open(account(upstream, OnDelete.TRASH))
+    told: list[int] = []
+    plan = CommitPlan(mailbox.snapshot.uidvalidity, delete=(1, 3), copied=frozenset({1}))
+    await mailbox.commit(plan, told.extend)
+    assert uids(bin_of) == [2]
+    assert binned(bin_of) == [THREE]
+    assert told == [3]

@@ -1,55 +1,102 @@
-"""A maildrop that has become much smaller is not shown until it has looked so for a while."""
+"""What is remembered of messages counts for those messages, and for no others that got their UIDs."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.maildrop import Caution, Memory, Sighting, doubt
-
-CAUTION = Caution(missing_share=0.5, missing_least=20, confirm_after=300)
-BEFORE = Sighting(9, 100, 1000)
-SIGHTINGS = st.builds(Sighting, st.integers(1, 3), st.integers(0, 200), st.floats(0, 1e6))
-
-
-@pytest.mark.parametrize("now", [Sighting(9, messages, 2000) for messages in (50, 81, 100, 500)])
-def test_a_mailbox_that_is_about_as_it_was_is_believed(now: Sighting) -> None:
-    assert doubt(Memory(accepted=BEFORE), now, CAUTION) == ""
-
-
-@pytest.mark.parametrize(
-    ("now", "reason"),
-    [
-        (Sighting(9, 0, 2000), "100 of 100 messages are missing"),
-        (Sighting(9, 49, 2000), "51 of 100 messages are missing"),
-        (Sighting(8, 100, 2000), "UIDVALIDITY changed from 9 to 8"),
-    ],
+from gateway.maildrop import (
+    Correction,
+    Intent,
+    Mark,
+    Memory,
+    OnDelete,
+    Recognised,
+    Sighting,
+    Snapshot,
+    intend,
+    recognise,
 )
-def test_one_that_is_not_is_doubted_and_says_why(now: Sighting, reason: str) -> None:
-    assert doubt(Memory(accepted=BEFORE), now, CAUTION) == reason
+
+DAY = 86_400.0
+SEEN = Snapshot.of(9, [(5, 50), (6, 60), (7, 70)], uidnext=8)
 
 
-def test_one_that_was_small_may_become_empty() -> None:
-    assert doubt(Memory(accepted=Sighting(9, 19, 0)), Sighting(9, 0, 1), CAUTION) == ""
+def promised(*marks: tuple[int, Mark]) -> Memory:
+    return Memory(promised=dict(marks))
 
 
-@given(SIGHTINGS)
-def test_the_first_one_is_believed_and_so_is_one_after_an_empty_one(now: Sighting) -> None:
-    assert doubt(Memory(), now, CAUTION) == ""
-    assert doubt(Memory(accepted=Sighting(3, 0, 0)), now, CAUTION) == ""
+def test_without_a_memory_nothing_is_known() -> None:
+    assert recognise(Memory(), SEEN, 0) == Recognised()
 
 
-@pytest.mark.parametrize(("since", "believed"), [(1701, False), (1700, True), (1000, True)])
-def test_what_has_looked_so_for_long_enough_is_believed(since: float, believed: bool) -> None:
-    memory = Memory(accepted=BEFORE, doubted=Sighting(9, 0, since))
-    assert (doubt(memory, Sighting(9, 0, 2000), CAUTION) == "") is believed
+def test_what_is_still_there_is_recognised_by_its_size() -> None:
+    memory = Memory(promised={6: Mark(60)}, hidden={7: Mark(70), 6: Mark(60)}, corrections={5: Correction(50, 55)})
+    known = recognise(memory, SEEN, 0)
+    assert known == Recognised((6,), frozenset({6, 7}), {5: 55})
+    assert known.unseen == {6, 7}
 
 
-@pytest.mark.parametrize("now", [Sighting(9, 10, 2000), Sighting(7, 90, 2000)])
-def test_what_looks_other_than_when_it_was_doubted_begins_anew(now: Sighting) -> None:
-    memory = Memory(accepted=BEFORE, doubted=Sighting(8, 90, 1000))
-    assert doubt(memory, now, CAUTION)
+def test_another_size_is_another_message() -> None:
+    memory = Memory(promised={6: Mark(61)}, hidden={7: Mark(71)}, corrections={5: Correction(51, 55)})
+    assert recognise(memory, SEEN, 0) == Recognised(void=frozenset({5, 6, 7}))
 
 
-@given(SIGHTINGS, SIGHTINGS, SIGHTINGS)
-def test_caution_can_be_turned_off(before: Sighting, doubted: Sighting, now: Sighting) -> None:
-    assert doubt(Memory(accepted=before, doubted=doubted), now, Caution(confirm_after=0)) == ""
+def test_where_uidnext_has_shrunk_all_uids_may_be_other_messages() -> None:
+    memory = Memory(promised={6: Mark(60)}, hidden={7: Mark(70)}, accepted=Sighting(9, 5, 0, uidnext=9))
+    assert recognise(memory, SEEN, 0) == Recognised(void=frozenset({6, 7}))
+
+
+@pytest.mark.parametrize("before", [Sighting(9, 5, 0, 8), Sighting(9, 5, 0, 0), Sighting(8, 5, 0, 99)])
+def test_a_uidnext_that_has_not_or_is_not_told_or_of_another_uidvalidity_says_nothing(before: Sighting) -> None:
+    assert recognise(Memory(promised={6: Mark(60)}, accepted=before), SEEN, 0).promised == (6,)
+
+
+def test_marks_of_an_earlier_version_have_no_size_and_count() -> None:
+    memory = Memory(promised={6: Mark()}, corrections={5: Correction(None, 55)})
+    assert recognise(memory, SEEN, 0) == Recognised((6,), frozenset(), {5: 55})
+
+
+def test_what_is_gone_from_among_those_that_are_there_is_forgotten() -> None:
+    memory = Memory(hidden={8: Mark(1, 1.0)}, corrections={9: Correction(1, 2)})
+    assert recognise(memory, SEEN, 2).gone == {8, 9}
+
+
+def test_the_oldest_may_be_away_for_a_while_and_come_back() -> None:
+    memory = promised((3, Mark(30, 1.0)))
+    assert recognise(memory, SEEN, 89 * DAY) == Recognised()
+    assert recognise(memory, SEEN, 91 * DAY).gone == {3}
+    assert recognise(memory, Snapshot.of(9, []), 0) == Recognised()
+    assert recognise(memory, Snapshot.of(9, [(3, 30)]), 0).promised == (3,)
+
+
+SIZES = st.dictionaries(st.integers(1, 9), st.integers(1, 3))
+MARKS = st.dictionaries(st.integers(1, 9), st.builds(Mark, st.none() | st.integers(1, 3)))
+
+
+@given(MARKS, MARKS, SIZES)
+def test_nothing_is_both_known_and_forgotten(
+    hid: dict[int, Mark], due: dict[int, Mark], there: dict[int, int]
+) -> None:
+    known = recognise(Memory(due, hid), Snapshot.of(9, there.items()), 0)
+    assert known.unseen <= there.keys()
+    assert not known.unseen & (known.gone | known.void)
+    for uid in known.promised:
+        assert due[uid].octets in {None, there[uid]}
+
+
+BEFORE = Sighting(9, 3, 1.5, 8)
+MARKED = {5: Mark(50, 1.5), 7: Mark(70, 1.5)}
+
+
+@pytest.mark.parametrize("action", [OnDelete.AUTO, OnDelete.EXPUNGE, OnDelete.TRASH, OnDelete.ARCHIVE])
+def test_what_will_go_is_promised_and_leaves_fewer(action: OnDelete) -> None:
+    after = Sighting(9, 1, 1.5, 8)
+    assert intend((5, 7), action, SEEN, BEFORE) == Intent(9, promised=MARKED, before=BEFORE, after=after)
+
+
+def test_what_stays_is_hidden_and_leaves_as_many() -> None:
+    assert intend((5, 7), OnDelete.KEEP, SEEN, BEFORE) == Intent(9, hidden=MARKED, before=BEFORE, after=BEFORE)
+
+
+def test_what_is_to_be_flagged_is_both() -> None:
+    assert intend((5, 7), OnDelete.FLAG, SEEN, BEFORE) == Intent(9, MARKED, MARKED, BEFORE, BEFORE)

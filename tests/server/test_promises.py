@@ -1,10 +1,13 @@
 """What QUIT was answered with holds, whatever the upstream does then."""
 
+import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.fakes.faults import Close, Say, Stall
+from gateway.app import LEDGER_FILE
+from tests.fakes.faults import Close, Delay, Say, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
 from tests.gateway_process import GatewayProcess, StartGateway
@@ -21,13 +24,16 @@ def drop(fake: FakeImap) -> Mailbox:
     return made
 
 
-def behind(start_gateway: StartGateway, fake: FakeImap, **maildrop: object) -> GatewayProcess:
+def behind(
+    start_gateway: StartGateway, fake: FakeImap, state: str | None = None, **maildrop: object
+) -> GatewayProcess:
     upstream = {
         "url": f"imaps://{fake.host}:{fake.imaps_port}",
         "ca_file": str(fake.ca_file),
         "timeouts": {"connect": 1, "response": 5, "open": 10},
     }
-    return start_gateway(fake, upstream=upstream, maildrop=maildrop)
+    kept = {"state": state} if state else {}
+    return start_gateway(fake, upstream=upstream, maildrop=maildrop, **kept)
 
 
 def delete_first(gateway: GatewayProcess, drop: Mailbox) -> bytes:
@@ -49,7 +55,7 @@ def shown(gateway: GatewayProcess, drop: Mailbox) -> list[bytes]:
 @pytest.mark.parametrize(
     "fault", [Say("NO [UNAVAILABLE] later"), Close(), Close(done=True), Close(octets=3)], ids=repr
 )
-def test_what_the_upstream_cannot_do_now_is_done_at_the_next_login(
+def test_what_the_upstream_cannot_do_now_is_done_by_the_next_session(
     start_gateway: StartGateway, fake: FakeImap, drop: Mailbox, verb: str, fault: Fault
 ) -> None:
     gateway = behind(start_gateway, fake)
@@ -252,3 +258,109 @@ def test_a_promise_never_takes_another_message_that_got_its_uid(
     fake.renumber(drop.user, validity=drop.uid_validity(), uids={1: 1, 2: 2, new: 3})
     assert shown(gateway, drop) == [*MAIL[:2], b"Subject: nobody has seen this yet\r\n\r\n"]
     assert len(drop.messages()) == 3
+
+
+def test_what_is_to_stay_flagged_is_flagged_later_and_hidden_all_the_time(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    gateway = behind(start_gateway, fake, on_delete="flag")
+    rule = fake.on("UID STORE", Say("NO [UNAVAILABLE] later"))
+    assert delete_first(gateway, drop).startswith(b"+OK")
+    fake.forgive(rule)
+    for _ in range(3):
+        assert shown(gateway, drop) == MAIL[1:]
+    assert [("\\Deleted" in stored.flags) for stored in drop.messages()] == [True, False, False]
+
+
+def test_a_uid_that_is_given_anew_is_not_hidden(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    gateway = behind(start_gateway, fake, on_delete="keep")
+    assert delete_first(gateway, drop).startswith(b"+OK")
+    drop.expunge([1])
+    (new,) = drop.deliver([b"Subject: nobody has seen this yet\r\n\r\n"])
+    fake.renumber(drop.user, validity=drop.uid_validity(), uids={2: 2, 3: 3, new: 1})
+    assert len(shown(gateway, drop)) == 3
+
+
+def test_a_promise_that_stalls_delays_no_later_login(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    """It is tried when nobody waits: after the session, and not at all where one does wait."""
+    gateway = behind(start_gateway, fake, lock="takeover")
+    fake.on("UID STORE", Stall())
+    assert delete_first(gateway, drop).startswith(b"+OK")
+    for _ in range(3):
+        before = len(fake.connections)
+        with RawClient(gateway.port) as client:
+            assert client.log_in(drop).startswith(b"+OK maildrop has 2 messages")
+            assert "UID STORE" not in fake.connections[before].verbs  # no client waits for it
+            assert client.ask("QUIT").startswith(b"+OK")
+    gateway.wait_for("deletion deferred")
+
+
+def test_a_session_that_is_cut_off_keeps_older_promises_all_the_same(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    gateway = behind(start_gateway, fake)
+    rule = fake.on("UID STORE", Say("NO [UNAVAILABLE] later"))
+    assert delete_first(gateway, drop).startswith(b"+OK")
+    fake.forgive(rule)
+    with RawClient(gateway.port) as client:
+        client.log_in(drop)
+        client.ask("DELE 1")
+    gateway.wait_for("deferred deletions carried out")
+    assert [stored.octets for stored in drop.messages()] == MAIL[1:]
+
+
+def test_a_move_that_keeps_failing_half_way_leaves_one_copy(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    fake.settings.capabilities = [name for name in fake.settings.capabilities if name != "MOVE"]
+    drop.deliver([], "Bin")
+    gateway = behind(start_gateway, fake, on_delete="trash", trash="Bin")
+    rule = fake.on("UID STORE", Say("NO [UNAVAILABLE] later"))
+    assert delete_first(gateway, drop).startswith(b"+OK")
+    for _ in range(3):
+        assert shown(gateway, drop) == MAIL[1:]
+    fake.forgive(rule)
+    shown(gateway, drop)
+    assert [stored.octets for stored in drop.messages("Bin")] == MAIL[:1]
+    assert [stored.octets for stored in drop.messages()] == MAIL[1:]
+
+
+def test_a_promise_of_an_earlier_policy_is_not_carried_out_by_one_that_keeps(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox, tmp_path: object
+) -> None:
+    settings = {
+        "upstream": {"url": f"imaps://{fake.host}:{fake.imaps_port}", "ca_file": str(fake.ca_file)},
+        "state": f"{tmp_path}/kept",
+    }
+    first = start_gateway(fake, **settings)
+    rule = fake.on("UID STORE", Say("NO [UNAVAILABLE] later"))
+    assert delete_first(first, drop).startswith(b"+OK")
+    first.stop()
+    fake.forgive(rule)
+    assert shown(start_gateway(fake, **settings, maildrop={"on_delete": "keep"}), drop) == MAIL[1:]
+    assert [stored.flags - {"\\Seen"} for stored in drop.messages()] == [set(), set(), set()]
+
+
+def test_a_refusal_that_comes_just_before_the_reply_is_told_and_taken_back(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox, tmp_path: object
+) -> None:
+    """The ledger is busy when the intent is to be taken back, and the time for the reply is over meanwhile."""
+    state = Path(f"{tmp_path}/kept")
+    gateway = behind(start_gateway, fake, state=str(state))
+    fake.on("UID STORE", Delay(1.5), Say("NO [NOPERM] this mailbox is sacred"))
+    with RawClient(gateway.port) as client:
+        client.log_in(drop)
+        client.ask("DELE 1")
+        client.send(b"QUIT\r\n")
+        while "UID STORE" not in fake.verbs:
+            time.sleep(0.01)
+        database = sqlite3.connect(state / LEDGER_FILE, isolation_level=None)
+        database.execute("BEGIN IMMEDIATE")
+        time.sleep(2.5)
+        database.close()
+        assert client.line().startswith(b"-ERR [SYS/")
+    assert shown(gateway, drop) == MAIL

@@ -10,16 +10,35 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StateError
-from gateway.maildrop import Memory, Sighting
+from gateway.maildrop import Correction, Intent, Mark, Memory, Sighting
 from gateway.store.ledger import SqliteLedger
 
 PROMISES = """
 import os, sys
 from pathlib import Path
+from gateway.maildrop import Intent, Mark
 from gateway.store.ledger import SqliteLedger
-SqliteLedger(Path(sys.argv[1])).promise("ann", 9, [int(sys.argv[2])])
+SqliteLedger(Path(sys.argv[1])).intend("ann", Intent(9, promised={int(sys.argv[2]): Mark(10, 1.0)}))
 os._exit(9)
 """
+MARK = Mark(10, 1.5)
+KEY = "maildrop TEXT, uidvalidity INTEGER, uid INTEGER"
+FIRST_TABLES = [
+    f"CREATE TABLE promised ({KEY}, PRIMARY KEY (maildrop, uidvalidity, uid)) WITHOUT ROWID",
+    f"CREATE TABLE hidden ({KEY}, PRIMARY KEY (maildrop, uidvalidity, uid)) WITHOUT ROWID",
+    f"CREATE TABLE size ({KEY}, octets INTEGER, PRIMARY KEY (maildrop, uidvalidity, uid)) WITHOUT ROWID",
+    "CREATE TABLE sighting (maildrop TEXT, accepted INTEGER, uidvalidity INTEGER, messages INTEGER, since REAL, \
+    PRIMARY KEY (maildrop, accepted)) WITHOUT ROWID",
+    "INSERT INTO promised VALUES ('ann', 9, 1)",
+    "INSERT INTO hidden VALUES ('ann', 9, 2)",
+    "INSERT INTO size VALUES ('ann', 9, 3, 30)",
+    "INSERT INTO sighting VALUES ('ann', 1, 9, 4, 1.5)",
+    "PRAGMA user_version=1",
+]
+
+
+def marks(*uids: int) -> dict[int, Mark]:
+    return dict.fromkeys(uids, MARK)
 
 
 @pytest.fixture
@@ -39,75 +58,97 @@ def test_of_a_maildrop_that_was_never_seen_nothing_is_known(ledger: SqliteLedger
 
 
 def test_all_that_was_told_is_recalled(ledger: SqliteLedger) -> None:
-    seen, doubted = Sighting(9, 100, 1.5), Sighting(9, 0, 2.5)
+    seen, doubted, after = Sighting(9, 100, 1.5, 7), Sighting(9, 0, 2.5), Sighting(9, 97, 2.0, 7)
+    corrections = {4: Correction(2**39, 2**40), 5: Correction(None, 7)}
     ledger.note("ann", seen, accepted=True)
+    ledger.intend("ann", Intent(9, marks(1, 2, 0xFFFFFFFF), marks(3), seen, after))
     ledger.note("ann", doubted, accepted=False)
-    ledger.promise("ann", 9, [1, 2, 0xFFFFFFFF])
-    ledger.hide("ann", 9, [3])
-    ledger.learn("ann", 9, {4: 2**40})
-    known = frozenset({1, 2, 0xFFFFFFFF})
-    assert ledger.recall("ann", 9) == Memory(known, frozenset({3}), {4: 2**40}, seen, doubted)
+    ledger.note_copied("ann", 9, [2, 77])
+    ledger.correct("ann", 9, corrections)
+    assert ledger.recall("ann", 9) == Memory(
+        marks(1, 2, 0xFFFFFFFF), marks(3), corrections, frozenset({2}), after, doubted
+    )
 
 
 def test_what_is_said_twice_counts_once_and_the_last_size_counts(ledger: SqliteLedger) -> None:
     for octets in (10, 20):
-        ledger.promise("ann", 9, [1])
-        ledger.hide("ann", 9, [1])
-        ledger.learn("ann", 9, {1: octets})
-    assert ledger.recall("ann", 9) == Memory(frozenset({1}), frozenset({1}), {1: 20})
+        ledger.intend("ann", Intent(9, marks(1), marks(1)))
+        ledger.correct("ann", 9, {1: Correction(5, octets)})
+    assert ledger.recall("ann", 9) == Memory(marks(1), marks(1), {1: Correction(5, 20)})
 
 
 def test_maildrops_and_uidvalidities_are_apart(ledger: SqliteLedger) -> None:
-    ledger.promise("ann", 9, [1])
+    ledger.intend("ann", Intent(9, marks(1)))
     ledger.note("ann", Sighting(9, 1, 0), accepted=True)
     assert ledger.recall("bob", 9) == Memory()
-    assert ledger.recall("ann", 8).promised == frozenset()
+    assert ledger.recall("ann", 8).promised == {}
 
 
-def test_a_promise_that_is_kept_is_forgotten_with_all_that_was_known_of_the_message(ledger: SqliteLedger) -> None:
-    for uid in (1, 2):
-        ledger.promise("ann", 9, [uid])
-        ledger.hide("ann", 9, [uid])
-        ledger.learn("ann", 9, {uid: 10})
-    ledger.settle("ann", 9, [1, 77])
-    assert ledger.recall("ann", 9) == Memory(frozenset({2}), frozenset({2}), {2: 10})
+def test_a_promise_that_is_kept_leaves_what_is_hidden(ledger: SqliteLedger) -> None:
+    ledger.intend("ann", Intent(9, marks(1, 2), marks(1)))
+    ledger.fulfil("ann", 9, [1, 77])
+    assert ledger.recall("ann", 9) == Memory(marks(2), marks(1))
 
 
-def test_an_accepted_sighting_ends_the_doubt_and_what_it_outdates(ledger: SqliteLedger) -> None:
-    ledger.promise("ann", 8, [1])
-    ledger.promise("bob", 8, [1])
+def test_an_intent_that_is_taken_back_was_never_there(ledger: SqliteLedger) -> None:
+    before = Sighting(9, 100, 1.5)
+    ledger.intend("ann", Intent(9, marks(7)))
+    ledger.note("ann", before, accepted=True)
+    intent = Intent(9, marks(1, 2), marks(1, 2), before, Sighting(9, 98, 2.0))
+    ledger.intend("ann", intent)
+    ledger.take_back("ann", intent)
+    assert ledger.recall("ann", 9) == Memory(marks(7), accepted=before)
+
+
+def test_what_is_forgotten_is_forgotten_whole(ledger: SqliteLedger) -> None:
+    ledger.intend("ann", Intent(9, marks(1, 2), marks(1, 2)))
+    ledger.correct("ann", 9, {1: Correction(5, 6), 2: Correction(5, 6)})
+    ledger.forget("ann", 9, [1])
+    assert ledger.recall("ann", 9) == Memory(marks(2), marks(2), {2: Correction(5, 6)})
+
+
+def test_an_accepted_sighting_ends_the_doubt(ledger: SqliteLedger) -> None:
     ledger.note("ann", Sighting(9, 0, 1), accepted=False)
     ledger.note("ann", Sighting(9, 5, 2), accepted=True)
     assert ledger.recall("ann", 9) == Memory(accepted=Sighting(9, 5, 2))
-    assert ledger.recall("ann", 8).promised == frozenset()
-    assert ledger.recall("bob", 8).promised == {1}
 
 
 def test_a_doubted_one_leaves_the_accepted_one(ledger: SqliteLedger) -> None:
     ledger.note("ann", Sighting(9, 5, 1), accepted=True)
-    ledger.promise("ann", 9, [1])
+    ledger.intend("ann", Intent(9, marks(1)))
     ledger.note("ann", Sighting(8, 0, 2), accepted=False)
-    assert ledger.recall("ann", 9) == Memory(frozenset({1}), accepted=Sighting(9, 5, 1), doubted=Sighting(8, 0, 2))
+    assert ledger.recall("ann", 9) == Memory(marks(1), accepted=Sighting(9, 5, 1), doubted=Sighting(8, 0, 2))
+
+
+def test_what_was_promised_under_another_uidvalidity_is_kept_for_a_month(ledger: SqliteLedger) -> None:
+    """The right mailbox may come back, after another was mounted in its place."""
+    for drop in ("ann", "bob"):
+        ledger.intend(drop, Intent(8, marks(1), marks(2)))
+    ledger.note("ann", Sighting(9, 5, 20 * 86_400), accepted=True)
+    assert ledger.recall("ann", 8).promised == marks(1)
+    ledger.note("ann", Sighting(9, 6, 40 * 86_400), accepted=True)
+    assert ledger.recall("ann", 8) == Memory(accepted=Sighting(9, 6, 40 * 86_400))
+    assert ledger.recall("bob", 8).promised == marks(1)
 
 
 def test_it_is_all_there_after_a_restart(ledger: SqliteLedger, file: Path) -> None:
-    ledger.promise("ann", 9, [1])
+    ledger.intend("ann", Intent(9, marks(1)))
     ledger.close()
     again = SqliteLedger(file)
-    assert again.recall("ann", 9).promised == {1}
+    assert again.recall("ann", 9).promised == marks(1)
     again.close()
 
 
 def test_a_process_that_dies_right_after_promising_has_promised(ledger: SqliteLedger, file: Path) -> None:
     processes = [subprocess.Popen([sys.executable, "-c", PROMISES, str(file), str(uid)]) for uid in range(1, 7)]
     assert {process.wait() for process in processes} == {9}
-    assert ledger.recall("ann", 9).promised == set(range(1, 7))
+    assert ledger.recall("ann", 9).promised.keys() == set(range(1, 7))
 
 
 def test_many_threads_lose_nothing(ledger: SqliteLedger) -> None:
     def promise(thread: int) -> None:
         for number in range(10):
-            ledger.promise("ann", 9, [100 * thread + number])
+            ledger.intend("ann", Intent(9, marks(100 * thread + number)))
             ledger.recall("ann", 9)
 
     threads = [threading.Thread(target=promise, args=(thread,)) for thread in range(1, 9)]
@@ -119,17 +160,73 @@ def test_many_threads_lose_nothing(ledger: SqliteLedger) -> None:
 
 
 def test_the_file_is_closed_to_others(ledger: SqliteLedger, file: Path) -> None:
-    ledger.promise("ann", 9, [1])
+    ledger.intend("ann", Intent(9, marks(1)))
     assert {path.stat().st_mode & 0o777 for path in file.parent.iterdir()} == {0o600}
 
 
 # What goes wrong
 
 
-def test_a_file_that_is_no_database_is_a_state_error(file: Path) -> None:
+def test_a_file_that_is_no_database_is_a_state_error_that_says_what_to_do(file: Path) -> None:
     file.write_bytes(b"not a database" * 100)
-    with pytest.raises(StateError, match=r"ledger\.db: file is not a database"):
+    with pytest.raises(StateError, match=r"ledger\.db is damaged: file is not a database\. Move it away with"):
         SqliteLedger(file)
+
+
+def test_a_file_that_is_damaged_later_is_told_so_too(ledger: SqliteLedger, file: Path) -> None:
+    ledger.intend("ann", Intent(9, marks(*range(1, 2000))))
+    ledger.close()
+    octets = bytearray(file.read_bytes())
+    octets[4096:] = b"\xff" * (len(octets) - 4096)
+    file.write_bytes(octets)
+    damaged = SqliteLedger(file)
+    with pytest.raises(StateError, match="is damaged: database disk image is malformed"):
+        damaged.recall("ann", 9)
+    damaged.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_taken_away_while_we_run_is_begun_anew_and_told(file: Path, replaced: bool) -> None:
+    """SQLite would go on with the old one, which no later process finds."""
+    told: list[str] = []
+    ledger = SqliteLedger(file, lambda: told.append("replaced"))
+    ledger.intend("ann", Intent(9, marks(1)))
+    for found in file.parent.glob("ledger.db*"):
+        found.unlink()
+    if replaced:
+        SqliteLedger(file).close()
+    assert ledger.recall("ann", 9) == Memory()
+    ledger.intend("ann", Intent(9, marks(2)))
+    other = SqliteLedger(file)
+    assert other.recall("ann", 9).promised == marks(2)
+    assert told == ["replaced"]
+    other.close()
+    ledger.close()
+
+
+def test_a_folder_that_is_taken_away_is_a_state_error_until_it_is_back(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    ledger = SqliteLedger(folder / "ledger.db")
+    folder.rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(StateError, match="No such file or directory"):
+            ledger.intend("ann", Intent(9, marks(1)))
+    (tmp_path / "away").rename(folder)
+    ledger.intend("ann", Intent(9, marks(1)))
+    assert ledger.recall("ann", 9).promised == marks(1)
+    ledger.close()
+
+
+def test_a_file_of_the_first_gateway_still_counts(file: Path) -> None:
+    with sqlite3.connect(file) as database:
+        for statement in FIRST_TABLES:
+            database.execute(statement)
+    database.close()
+    ledger = SqliteLedger(file)
+    known = ledger.recall("ann", 9)
+    assert known == Memory({1: Mark()}, {2: Mark()}, {3: Correction(None, 30)}, accepted=Sighting(9, 4, 1.5))
+    ledger.close()
 
 
 def test_a_folder_in_its_place_is_a_state_error(file: Path) -> None:
@@ -160,7 +257,7 @@ def test_after_close_every_use_is_a_state_error(ledger: SqliteLedger) -> None:
 
 def test_a_change_that_fails_half_way_changes_nothing_and_the_next_one_works(ledger: SqliteLedger) -> None:
     with pytest.raises(OverflowError):
-        ledger.promise("ann", 9, [1, 2**70])
+        ledger.intend("ann", Intent(9, marks(1, 2**70)))
     assert ledger.recall("ann", 9) == Memory()
-    ledger.promise("ann", 9, [3])
-    assert ledger.recall("ann", 9).promised == {3}
+    ledger.intend("ann", Intent(9, marks(3)))
+    assert ledger.recall("ann", 9).promised == marks(3)
