@@ -79,6 +79,9 @@ class Mailbox(Protocol):
     async def open_body(self, uid: int, octets: int | None = None) -> Body:
         """The message, or its first `octets`. Returns when the body is known to come; raises MessageGone."""
 
+    def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
+        """What open_body would give, whole, where that needs no wait: it was read ahead. Once only."""
+
     def learn(self, uid: int, octets: int) -> None:
         """The message has so many octets, whatever the snapshot says."""
 

@@ -139,6 +139,9 @@ class RememberedMailbox:
     async def open_body(self, uid: int, octets: int | None = None) -> Body:
         return await self._inner.open_body(uid, octets)
 
+    def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
+        return self._inner.at_hand(uid, octets)
+
     def learn(self, uid: int, octets: int) -> None:
         self._learned[uid] = Correction(self._inner.snapshot.size_of(uid), octets)
 

@@ -125,6 +125,9 @@ class UpstreamMailbox:
             raise UpstreamError(f"UID {uid} comes with {' and then '.join(map(str, lengths))} octets")
         self._sizes_differ = True
 
+    def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:  # noqa: ARG002 - nothing is read ahead yet
+        return None
+
     def learn(self, uid: int, octets: int) -> None:
         """An IMAP server is not told what it should know."""
 

@@ -37,3 +37,12 @@ class CommitPlan:
 
     def __bool__(self) -> bool:
         return bool(self.delete or self.retrieved)
+
+    @property
+    def description(self) -> str:
+        """For people, once it is done."""
+        return f"{messages(len(self.delete))} deleted" if self.delete else "bye"
+
+
+def messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"

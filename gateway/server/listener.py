@@ -17,7 +17,7 @@ from gateway.ports import Peer
 from gateway.server.conversation import Conversation, Patience
 from gateway.server.limits import Connections
 from gateway.server.wire import Wire
-from gateway.session import Session, Tally
+from gateway.session import Session
 from gateway.telemetry import session_id
 from gateway.telemetry.events import (
     AcceptFailed,
@@ -136,13 +136,14 @@ class Listener:
             how = await conversation.run(self._site.tls() if self._site.implicit_tls else None)
         finally:
             self._connections.remove(conversation)
-            self._sum_up(wire.peer, conversation.session.tally, how, time.monotonic() - began)
+            self._sum_up(wire.peer, conversation.session, how, time.monotonic() - began)
 
-    def _sum_up(self, peer: Peer, tally: Tally, how: str, seconds: float) -> None:
-        kind = SessionEnded if tally.user else StrangerLeft
+    def _sum_up(self, peer: Peer, session: Session, how: str, seconds: float) -> None:
+        tally = session.tally
+        kind = SessionEnded if session.user else StrangerLeft
         self._emit(
             kind(
-                user=tally.user,
+                user=session.user,
                 address=peer.address,
                 how=how,
                 retrieved=tally.retrieved,

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -138,25 +139,33 @@ class _Wire(Wire):
             super().__init__(unused, address)
         self.transport = _Transport(self)
         self.quiet = asyncio.Event()
-        self.patience = 0.0  # seconds that the server would wait now
-        self._alarm: asyncio.Timeout | None = None
+        self._deadline: Callable[[], float] = time.monotonic
 
     async def open(self, context: ssl.SSLContext | None, seconds: float) -> None:
         assert context is None
         self.connection_made(self.transport)
 
-    async def receive(self, seconds: float) -> bytes:
-        self.patience = seconds
+    @property
+    def patience(self) -> float:
+        """Seconds that the server would wait now."""
+        return self._deadline() - time.monotonic()
+
+    async def listen(self, take: Callable[[bytes], bool], deadline: Callable[[], float]) -> bool:
+        self._deadline = deadline
         self.quiet.set()
         try:
-            async with asyncio.timeout(None) as self._alarm:
-                return await super().receive(seconds)
+            return await super().listen(take, deadline)
         finally:
-            self.quiet.clear()  # before anybody saw it, where there is something to receive already
+            self.quiet.clear()  # before anybody saw it, where there is something to hear already
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._listener is not None and self._listener.listens:
+            self.quiet.set()  # it was answered at once
 
     def run_out_of_patience(self) -> None:
-        assert self._alarm is not None
-        self._alarm.reschedule(0)
+        assert self._listener is not None
+        self._listener.done.set_exception(TimeoutError())
 
 
 class MemoryClient:
