@@ -1,5 +1,6 @@
 """The idea between POP3 and IMAP, pure: a numbered, frozen, deletable list of messages."""
 
+from gateway.maildrop.ahead import Allowance, ReadAhead
 from gateway.maildrop.doubt import UNSTABLE, Caution, Sighting, Verdict, judge
 from gateway.maildrop.maildrop import Maildrop
 from gateway.maildrop.memory import Correction, Intent, Mark, Memory, Recognised, intend, recognise
@@ -8,6 +9,7 @@ from gateway.maildrop.snapshot import Snapshot, unique_id
 
 __all__ = [
     "UNSTABLE",
+    "Allowance",
     "Caution",
     "CommitPlan",
     "Correction",
@@ -17,6 +19,7 @@ __all__ = [
     "Memory",
     "OnDelete",
     "Policy",
+    "ReadAhead",
     "Recognised",
     "Sighting",
     "Snapshot",
