@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from gateway.maildrop import CommitPlan, Memory, Policy, Sighting, Snapshot
+from gateway.maildrop import CommitPlan, Listing, Memory, Policy, Sighting, Snapshot
 from gateway.sasl import Credentials
 
 
@@ -125,6 +125,19 @@ class Ledger(Protocol):
 
     def note(self, maildrop: str, sighting: Sighting, *, accepted: bool) -> None:
         """How the mailbox looked, and whether it was shown."""
+
+
+class Listings(Protocol):
+    """Mailboxes as they were at their last login. Blocking. What is lost is only asked for again."""
+
+    def recall(self, maildrop_key: str) -> Listing | None:
+        """None when nothing is known, or what there is cannot be trusted."""
+
+    def keep(self, maildrop_key: str, listing: Listing) -> None:
+        """In the place of what was kept before. Raises StateError."""
+
+    def forget(self, maildrop_key: str) -> None:
+        """Raises StateError."""
 
 
 class LoginDelay(Protocol):
