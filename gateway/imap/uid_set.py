@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from gateway.maildrop.listing import END, Ranges
+
 SET_OCTETS = 4000  # of one set: RFC 7162 section 4 promises 8,192 for a command line, and some servers break above
 
 
@@ -17,6 +19,11 @@ def uid_sets(uids: Iterable[int]) -> Iterator[str]:
         length += len(part) + 1
     if parts:
         yield ",".join(parts)
+
+
+def range_set(ranges: Ranges) -> str:
+    """Ranges as one set: `1:4,7,90:*`."""
+    return ",".join(f"{low}:*" if high == END else _range(low, high) for low, high in ranges)
 
 
 def _ranges(uids: Iterable[int]) -> Iterator[str]:
