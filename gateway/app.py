@@ -18,7 +18,7 @@ from gateway.server.limits import Connections
 from gateway.server.listener import Listener, Site
 from gateway.server.tls import ServerTls
 from gateway.session import Session
-from gateway.store import FileLocks, SqliteLedger, StateFolder
+from gateway.store import FileListings, FileLocks, SqliteLedger, StateFolder
 from gateway.telemetry.events import (
     CertificateMade,
     Event,
@@ -60,7 +60,11 @@ class Gateway:
         logins, transfers, ledger_threads = Threads(), Threads(), Threads(LEDGER_THREADS)
         self._threads = (logins, transfers, ledger_threads)
         upstream = UpstreamMailboxes(
-            logins, transfers, Timeouts(patience.connect, patience.response, patience.open), emit
+            logins,
+            transfers,
+            Timeouts(patience.connect, patience.response, patience.open),
+            emit,
+            FileListings(state.folder("listings")),
         )
         file = state.path / LEDGER_FILE
         ledger = SqliteLedger(file, lambda: emit(StateReplaced(str(file))))

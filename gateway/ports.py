@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from gateway.maildrop import CommitPlan, Correction, Intent, Memory, Policy, Sighting, Snapshot
+from gateway.maildrop import CommitPlan, Correction, Intent, Listing, Memory, Policy, Sighting, Snapshot
 from gateway.sasl import Credentials
 
 
@@ -134,6 +134,19 @@ class Ledger(Protocol):
 
     def forget(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         """Whatever is remembered of these."""
+
+
+class Listings(Protocol):
+    """Mailboxes as they were at their last login. Blocking. What is lost is only asked for again."""
+
+    def recall(self, maildrop_key: str) -> Listing | None:
+        """None when nothing is known, or what there is cannot be trusted."""
+
+    def keep(self, maildrop_key: str, listing: Listing) -> None:
+        """In the place of what was kept before. Raises StateError."""
+
+    def forget(self, maildrop_key: str) -> None:
+        """Raises StateError."""
 
 
 class LoginDelay(Protocol):

@@ -21,10 +21,10 @@ from gateway.imap.bodies import BodyReader, fetch_some
 from gateway.imap.client import Client
 from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts, connect_and_log_in, say_goodbye
-from gateway.imap.listing import take_snapshot
+from gateway.imap.listing import NoListings, Recollection
 from gateway.imap.pursuit import HeldBody, Pursuit
 from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot
-from gateway.ports import Account, Body, forget_copied
+from gateway.ports import Account, Body, Listings, forget_copied
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
 from gateway.threads import Threads
 
@@ -40,7 +40,12 @@ class UpstreamMailboxes:
     """Opens mailboxes; implements ports.Mailboxes."""
 
     def __init__(
-        self, logins: Threads, threads: Threads, timeouts: Timeouts, emit: Callable[[Event], None]
+        self,
+        logins: Threads,
+        threads: Threads,
+        timeouts: Timeouts,
+        emit: Callable[[Event], None],
+        listings: Listings | None = None,
     ) -> None:
         """Logins and farewells have threads of their own: however many of them stall, mail still moves."""
         self._logins = logins
@@ -48,31 +53,41 @@ class UpstreamMailboxes:
         self._timeouts = timeouts
         self._emit = emit
         self._allowance = Allowance()
+        self._listings = listings or NoListings()
 
     async def open(self, account: Account, admit: Callable[[], None]) -> "UpstreamMailbox":
         """One crossing into a thread, whatever it takes: connect, log in, admit, SELECT, list."""
         opening = self._logins.submit(self._open, account, admit)
         try:
-            client, snapshot = await self._logins.result(opening)
+            client, snapshot, recollection = await self._logins.result(opening)
         except asyncio.CancelledError:
             opening.add_done_callback(self._hang_up)
             raise
         return UpstreamMailbox(
-            account, client, snapshot, self._logins, self._threads, self._timeouts, self._emit, self._allowance
+            account,
+            client,
+            snapshot,
+            recollection,
+            self._logins,
+            self._threads,
+            self._timeouts,
+            self._emit,
+            self._allowance,
         )
 
-    def _open(self, account: Account, admit: Callable[[], None]) -> tuple[Client, Snapshot]:
+    def _open(self, account: Account, admit: Callable[[], None]) -> tuple[Client, Snapshot, Recollection]:
         client = connect_and_log_in(account, self._timeouts)
         try:
             admit()
-            snapshot = take_snapshot(client, account.folder, self._timeouts.open)
+            recollection = Recollection(self._listings, account, self._emit)
+            snapshot = recollection.take_snapshot(client, self._timeouts.open)
             client.transport.end_by(math.inf)
-            return client, snapshot
+            return client, snapshot, recollection
         except BaseException:
             self._logins.start(say_goodbye, client)
             raise
 
-    def _hang_up(self, opening: "Future[tuple[Client, Snapshot]]") -> None:
+    def _hang_up(self, opening: "Future[tuple[Client, Snapshot, Recollection]]") -> None:
         """Nobody waits any more for what was opened."""
         if not opening.cancelled() and opening.exception() is None:
             self._logins.start(say_goodbye, opening.result()[0])
@@ -86,6 +101,7 @@ class UpstreamMailbox:
         account: Account,
         client: Client,
         snapshot: Snapshot,
+        recollection: Recollection,
         logins: Threads,
         threads: Threads,
         timeouts: Timeouts,
@@ -94,6 +110,7 @@ class UpstreamMailbox:
     ) -> None:
         self.snapshot = snapshot
         self._account = account
+        self._recollection = recollection
         self._logins = logins
         self._client: Client | None = client
         self._ahead = Pursuit(ReadAhead(snapshot, allowance), self._fetch_some, account.credentials.user, emit)
@@ -172,6 +189,7 @@ class UpstreamMailbox:
         def delete(client: Client) -> None:
             left = replace(plan, copied=frozenset(copied))
             commit.delete(client, left, self._account.policy, self._timeouts.response, note_copied)
+            self._recollection.deleted(plan.delete)
 
         def mark(client: Client) -> None:
             commit.mark_retrieved(client, plan, self._account.policy, self._timeouts.response)
@@ -277,7 +295,7 @@ class UpstreamMailbox:
     def _reconnect(self) -> Client:
         client = connect_and_log_in(self._account, self._timeouts)
         try:
-            self._recognise(take_snapshot(client, self._account.folder, self._timeouts.open))
+            self._recognise(self._recollection.take_snapshot(client, self._timeouts.open))
             client.transport.end_by(math.inf)
         except BaseException:
             client.transport.close()
@@ -288,6 +306,10 @@ class UpstreamMailbox:
         """Is it the mailbox of our snapshot? Some servers reuse UIDs after a restart, and UIDVALIDITY stays."""
         if now.uidvalidity != self.snapshot.uidvalidity:
             raise UpstreamError("UIDVALIDITY changed during the session")
+        if 0 < now.uidnext < self.snapshot.uidnext:
+            raise UpstreamError("UIDNEXT went back during the session: UIDs are given anew")
+        if now.uids == self.snapshot.uids and now.sizes == self.snapshot.sizes:
+            return
         sizes = dict(zip(now.uids, now.sizes, strict=True))
         for uid, size in zip(self.snapshot.uids, self.snapshot.sizes, strict=True):
             if sizes.get(uid, size) != size:

@@ -2,6 +2,7 @@
 
 from gateway.maildrop.ahead import Allowance, ReadAhead
 from gateway.maildrop.doubt import UNSTABLE, Caution, Sighting, Verdict, judge
+from gateway.maildrop.listing import Listing, Selected
 from gateway.maildrop.maildrop import Maildrop
 from gateway.maildrop.memory import Correction, Intent, Mark, Memory, Recognised, intend, recognise
 from gateway.maildrop.plan import CommitPlan, OnDelete, Policy
@@ -14,6 +15,7 @@ __all__ = [
     "CommitPlan",
     "Correction",
     "Intent",
+    "Listing",
     "Maildrop",
     "Mark",
     "Memory",
@@ -21,6 +23,7 @@ __all__ = [
     "Policy",
     "ReadAhead",
     "Recognised",
+    "Selected",
     "Sighting",
     "Snapshot",
     "Verdict",

@@ -2,6 +2,7 @@
 
 from gateway.store.folder import StateFolder
 from gateway.store.ledger import SqliteLedger
+from gateway.store.listings import FileListings
 from gateway.store.locks import FileLocks
 
-__all__ = ["FileLocks", "SqliteLedger", "StateFolder"]
+__all__ = ["FileListings", "FileLocks", "SqliteLedger", "StateFolder"]

@@ -167,6 +167,25 @@ class SnapshotDoubted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ListingVoid(Event):
+    """The mailbox was listed whole, because it is not the one that was remembered."""
+
+    name = "remembered listing dropped"
+    user: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListingNotKept(Event):
+    """Nothing is lost by it but time: the next login lists the whole mailbox."""
+
+    name = "listing not kept"
+    level = "warning"
+    user: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamReconnected(Event):
     """The next line tells whether the new connection could be had: a failed command, or nothing."""
 

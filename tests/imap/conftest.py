@@ -10,7 +10,7 @@ import pytest
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailbox, UpstreamMailboxes
 from gateway.maildrop import CommitPlan, OnDelete, Policy
-from gateway.ports import Account, Endpoint, TlsMode
+from gateway.ports import Account, Endpoint, Listings, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.telemetry import Event
 from gateway.threads import Threads
@@ -36,6 +36,7 @@ class Upstream:
     endpoint: Endpoint = field(init=False)
     events: list[Event] = field(default_factory=list)
     opened: list[UpstreamMailbox] = field(default_factory=list)
+    listings: Listings | None = None
 
     def __post_init__(self) -> None:
         self.endpoint = Endpoint(self.fake.host, self.fake.imap_port, TlsMode.NONE)
@@ -57,7 +58,8 @@ class Upstream:
     async def open(
         self, account: Account | None = None, admit: Callable[[], None] = lambda: None
     ) -> UpstreamMailbox:
-        mailboxes = UpstreamMailboxes(self.threads, self.threads, self.timeouts, self.events.append)
+        emit = self.events.append
+        mailboxes = UpstreamMailboxes(self.threads, self.threads, self.timeouts, emit, self.listings)
         async with asyncio.timeout(BOUND):
             mailbox = await mailboxes.open(account or self.account(), admit)
         self.opened.append(mailbox)

@@ -2,7 +2,7 @@
 
 import sys
 from array import array
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from hypothesis import given
@@ -65,3 +65,28 @@ def test_a_hundred_thousand_messages_take_less_than_two_megabytes() -> None:
     snapshot = Snapshot.of(1, ((uid, 4000 + uid) for uid in range(1, 100_001)))
     assert len(snapshot) == 100_000
     assert sys.getsizeof(snapshot.uids) + sys.getsizeof(snapshot.sizes) < 2_000_000
+
+
+# Leaving out, and correcting
+
+
+@given(
+    st.dictionaries(st.integers(1, 30), SIZES, max_size=20),
+    st.sets(st.integers(0, 40)),
+    st.dictionaries(st.integers(0, 40), SIZES),
+)
+def test_what_is_left_out_and_corrected_is_that_and_nothing_else(
+    sizes: dict[int, int], hidden: set[int], better: dict[int, int]
+) -> None:
+    snapshot = replace(Snapshot.of(9, sizes.items(), read_only=True), uidnext=77, highestmodseq=5)
+    shown = snapshot.without(hidden).corrected(better)
+    expected = {uid: better.get(uid, sizes[uid]) for uid in sorted(sizes) if uid not in hidden}
+    assert list(zip(shown.uids, shown.sizes, strict=True)) == list(expected.items())
+    assert shown.octets == sum(expected.values())
+    assert (shown.uidvalidity, shown.read_only, shown.uidnext, shown.highestmodseq) == (9, True, 77, 5)
+    assert list(zip(snapshot.uids, snapshot.sizes, strict=True)) == sorted(sizes.items())
+
+
+def test_where_nothing_changes_nothing_is_copied() -> None:
+    snapshot = Snapshot.of(9, [(1, 10), (3, 30)])
+    assert snapshot.without(frozenset({2, 4})).corrected({2: 5}) is snapshot
