@@ -5,7 +5,7 @@ import resource
 from collections.abc import Callable
 
 from gateway import __version__
-from gateway.accounts import LoginDelay, PassThrough
+from gateway.accounts import PassThrough
 from gateway.config import Settings
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
@@ -18,7 +18,7 @@ from gateway.server.limits import Connections
 from gateway.server.listener import Listener, Site
 from gateway.server.tls import ServerTls
 from gateway.session import Session
-from gateway.store import FileLocks, SqliteLedger, StateFolder
+from gateway.store import FileLocks, FileLoginDelay, SqliteLedger, StateFolder
 from gateway.telemetry.events import (
     CertificateMade,
     Event,
@@ -34,6 +34,7 @@ from gateway.threads import Threads
 LOCK_PATIENCE_SECONDS = 2.0
 LEDGER_THREADS = 2  # SQLite has one writer anyway
 LEDGER_FILE = "maildrops.sqlite3"
+LOGINS_FOLDER = "logins"
 FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled with each further one
 YIELD_LOOK_SECONDS = 0.3
 DRAIN_LOOK_SECONDS = 0.2
@@ -61,14 +62,15 @@ class Gateway:
         upstream = UpstreamMailboxes(
             logins, transfers, Timeouts(patience.connect, patience.response, patience.open), emit
         )
-        ledger = SqliteLedger(state.path / LEDGER_FILE)
+        with state.alone():  # several processes may start at once, and find nothing there
+            ledger = SqliteLedger(state.path / LEDGER_FILE)
+            self._tls = self._server_tls(state)
         self._services = Services(
             PassThrough(endpoint, maildrop.folder, maildrop.policy()),
             RememberedMailboxes(upstream, ledger, maildrop.guard.caution(), ledger_threads, emit),
             FileLocks(state.folder("locks"), maildrop.lock, LOCK_PATIENCE_SECONDS),
-            LoginDelay(settings.limits.login_delay),
+            FileLoginDelay(state.path / LOGINS_FOLDER, settings.limits.login_delay),
         )
-        self._tls = self._server_tls(state)
         possible = _affordable(settings.limits.connections)
         if possible < settings.limits.connections:
             emit(LimitLowered(settings.limits.connections, possible))

@@ -3,5 +3,6 @@
 from gateway.store.folder import StateFolder
 from gateway.store.ledger import SqliteLedger
 from gateway.store.locks import FileLocks
+from gateway.store.login_delay import FileLoginDelay
 
-__all__ = ["FileLocks", "SqliteLedger", "StateFolder"]
+__all__ = ["FileLocks", "FileLoginDelay", "SqliteLedger", "StateFolder"]
