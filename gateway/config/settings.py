@@ -5,12 +5,21 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
 
 from gateway.config import urls
 from gateway.maildrop import Caution, OnDelete, Policy
 from gateway.ports import Endpoint, LockMode, TlsMode
 
+MOST_WORKERS = 64  # more processes than this on one machine are a slip of the keyboard
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -37,6 +46,22 @@ def _seconds(value: Any) -> Any:
 
 SecondsOrNone = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86400)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * 86400)]
+
+
+def _workers(value: Any) -> Any:
+    """A number, or auto: one error for both."""
+    if value == "auto":
+        return value
+    try:
+        number = int(_number(value))
+    except (TypeError, ValueError, OverflowError):
+        number = 0
+    if not 1 <= number <= MOST_WORKERS or number != float(value):
+        raise ValueError(f"{value!r} is not a number of processes; write 1 to {MOST_WORKERS}, or auto")
+    return number
+
+
+Workers = Annotated[int | Literal["auto"], PlainValidator(_workers)]
 
 
 class Section(BaseModel):
@@ -272,9 +297,16 @@ class Settings(Section):
     tls: Tls = Field(default_factory=Tls, description="TLS towards clients")
     upstream: Upstream = Field(description="the IMAP server behind; a URL, or a mapping with url: and options")
     maildrop: MaildropSettings = Field(default_factory=MaildropSettings, description="what clients see and cause")
-    limits: Limits = Field(default_factory=Limits, description="what strangers may use up")
+    limits: Limits = Field(
+        default_factory=Limits, description="what strangers may use up, at all workers together"
+    )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="how long clients may take")
     log: Log = Field(default_factory=Log, description="one line an event, on standard error")
+    workers: Workers = Field(
+        default=1,
+        description="processes that share the ports, or auto: one for each usable CPU, at most 16; "
+        "one serves thousands of mailboxes, and every further one costs memory",
+    )
     state: Path | None = Field(
         default=None,
         description="folder for what must survive; default /var/lib/pop3-gateway, or the user's own state folder",

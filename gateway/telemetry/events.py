@@ -29,6 +29,27 @@ class Listening(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerStarted(Event):
+    """One of several processes: the lines that it causes bear its number."""
+
+    name = "worker started"
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(Event):
+    """Nobody told it to. Another takes its place, after a while where it did not live for long."""
+
+    name = "worker died"
+    level = "error"
+    worker: int
+    pid: int
+    how: str
+    lived_seconds: float
+    again_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateMade(Event):
     """Clients will warn: nobody has signed it."""
 

@@ -18,7 +18,8 @@ from gateway.config.settings import Limits, Timeouts
 from gateway.ports import Peer, Services, Terms
 from gateway.server.conversation import Conversation, Patience
 from gateway.server.limits import Connections
-from gateway.server.listener import Listener, Site
+from gateway.server.listener import Listener
+from gateway.server.sockets import Site
 from gateway.server.wire import Wire
 from gateway.session import Session
 from gateway.telemetry.events import Event
@@ -298,9 +299,11 @@ class SocketDoor:
         self._trusted = ssl.create_default_context(cafile=certificates.ca_file)
         serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         serving.load_cert_chain(certificates.cert_file, certificates.key_file)
-        site = Site(LOOPBACK, 0, gateway.offer.implicit_tls, lambda: serving)
+        site = Site(LOOPBACK, 0, gateway.offer.implicit_tls)
         self._connections = Connections(100, 100)
-        self._listener = Listener(site, self._session, self._connections, PATIENCE, gateway.events.append)
+        self._listener = Listener(
+            site, lambda: serving, self._session, self._connections, PATIENCE, gateway.events.append
+        )
         self._port = 0
 
     def _session(self, _: Peer) -> Session:
@@ -309,7 +312,7 @@ class SocketDoor:
 
     async def connect(self) -> Client:
         if not self._port:
-            self._port = (await self._listener.start()).port
+            self._port = self._listener.start().port
         tls = self._trusted if self._gateway.offer.implicit_tls else None
         host = HOST if tls else None
         reader, writer = await asyncio.open_connection(LOOPBACK, self._port, ssl=tls, server_hostname=host)

@@ -1,11 +1,18 @@
-"""The rooms behind a session, in memory: accounts, mailboxes and locks that keep what ports.py promises."""
+"""The rooms behind a session, in memory: accounts, mailboxes, locks … that keep what ports.py promises."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.accounts import LoginDelay
-from gateway.errors import BadCredentials, GatewayError, MaildropInUse, MessageGone, UpstreamError
+from gateway.errors import (
+    BadCredentials,
+    GatewayError,
+    LoggedInTooRecently,
+    MaildropInUse,
+    MessageGone,
+    UpstreamError,
+)
 from gateway.maildrop import CommitPlan, Policy, Snapshot
 from gateway.ports import Account, Endpoint, MaildropLock, Services, TlsMode, forget_copied
 from gateway.sasl import Credentials
@@ -62,7 +69,7 @@ class Upstream:
     commit_seconds: float = 0
 
     def services(self, login_delay: float) -> Services:
-        return Services(MemoryAccounts(), MemoryMailboxes(self), MemoryLocks(), LoginDelay(login_delay))
+        return Services(MemoryAccounts(), MemoryMailboxes(self), MemoryLocks(), MemoryLoginDelay(login_delay))
 
     def work(self) -> None:
         if self.fault is not None:
@@ -163,6 +170,21 @@ class MemoryBody:
 
     async def aclose(self) -> None:
         pass
+
+
+class MemoryLoginDelay:
+    """Implements ports.LoginDelay."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = int(seconds)
+        self._last: dict[str, float] = {}
+
+    def admit(self, maildrop_key: str) -> None:
+        if time.monotonic() - self._last.get(maildrop_key, float("-inf")) < self.seconds:
+            raise LoggedInTooRecently
+
+    def logged_in(self, maildrop_key: str) -> None:
+        self._last[maildrop_key] = time.monotonic()
 
 
 class MemoryLocks:
