@@ -171,6 +171,7 @@ def test_what_one_worker_promised_another_one_keeps(
     fake.forgive(rule)
     third = connect(gateway, 3)
     assert third.log_in(drop).startswith(b"+OK maildrop has 2 messages")
+    assert third.ask("QUIT") == b"+OK bye"
     assert [stored.octets for stored in drop.messages()] == MAIL[1:]
     assert gateway.wait_for("deferred deletions carried out")["worker"] == 3
 
