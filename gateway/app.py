@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 from gateway import __version__
 from gateway.accounts import PassThrough
 from gateway.config import Settings
+from gateway.imap.connections import Connections as UpstreamConnections
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailboxes
-from gateway.imap.tls import context as check_ca_file
+from gateway.imap.tls import trust as check_ca_file
+from gateway.imap.warm import Limits as WarmLimits
 from gateway.ports import LockMode, Peer, Services, Terms
 from gateway.remembered import RememberedMailboxes, Rooms
 from gateway.server.certificate import fingerprint, self_signed
@@ -36,6 +38,7 @@ from gateway.workers import Share
 # A QUIT whose update goes on after its reply, or a client that hung up and is back at once.
 LOCK_PATIENCE_SECONDS = 2.0
 LEDGER_THREADS = 2  # SQLite has one writer anyway
+FAREWELL_THREADS = 16  # nobody waits for these
 LEDGER_FILE = "maildrops.sqlite3"
 LOGINS_FOLDER = "logins"
 FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled with each further one
@@ -43,7 +46,8 @@ YIELD_LOOK_SECONDS = 0.3
 DRAIN_LOOK_SECONDS = 0.2
 # A session that has said nothing for so long is between two looks at the mail, not in a transfer.
 DRAIN_QUIET_SECONDS = 2.0
-CLOSE_SECONDS = 2.0  # for conversations that are told to end
+CLOSE_SECONDS = 2.0  # for conversations that are told to end, and then for farewells to the upstream
+SWEEP_SECONDS = 10.0
 FILES_PER_CONNECTION = 3  # the client, the upstream, the lock
 FILES_BESIDE = 64
 
@@ -56,21 +60,20 @@ class Gateway:
         self.sites: list[Site] = []
         self._settings = settings
         self._share = share or Share()
-        self._yielding: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
         self._emit = emit
         state = StateFolder(settings.state)
         endpoint = settings.upstream.endpoint()
         check_ca_file(endpoint.ca_file)
+        possible, warm = self._possible()
         maildrop, patience = settings.maildrop, settings.upstream.timeouts
-        logins, transfers, ledger_threads = Threads(), Threads(), Threads(LEDGER_THREADS)
-        self._threads = (logins, transfers, ledger_threads)
-        upstream = UpstreamMailboxes(
-            logins,
-            transfers,
-            Timeouts(patience.connect, patience.response, patience.open),
-            emit,
-            FileListings(state.folder("listings")),
-        )
+        logins, transfers = Threads(), Threads()
+        ledger_threads, farewells = Threads(LEDGER_THREADS), Threads(FAREWELL_THREADS)
+        self._threads = (logins, transfers, ledger_threads, farewells)
+        timeouts = Timeouts(patience.connect, patience.response, patience.open)
+        self._upstream = UpstreamConnections(timeouts, warm, farewells, emit)
+        listings = FileListings(state.folder("listings"))
+        upstream = UpstreamMailboxes(self._upstream, logins, transfers, timeouts, emit, listings)
         file = state.path / LEDGER_FILE
         with state.alone():  # several processes may start at once, and find nothing there
             ledger = SqliteLedger(file, lambda: emit(StateReplaced(str(file))))
@@ -81,9 +84,6 @@ class Gateway:
             FileLocks(state.folder("locks"), maildrop.lock, LOCK_PATIENCE_SECONDS),
             FileLoginDelay(state.path / LOGINS_FOLDER, settings.limits.login_delay),
         )
-        possible = _affordable(settings.limits.connections)
-        if possible < settings.limits.connections:
-            emit(LimitLowered(settings.limits.connections, possible))
         self._connections = Connections(possible, settings.limits.connections_per_address, self._share.census)
         self._listeners = [self._listener(index) for index in range(len(settings.listen))]
 
@@ -95,8 +95,9 @@ class Gateway:
             else:
                 self.sites = [listener.start() for listener in self._listeners]
                 announce(self._settings, self.sites, self._emit)
+            self._chores.append(asyncio.create_task(self._sweep()))
             if self._settings.maildrop.lock is LockMode.TAKEOVER:
-                self._yielding = asyncio.create_task(self._yield_maildrops())
+                self._chores.append(asyncio.create_task(self._yield_maildrops()))
         except BaseException:
             await self._stop_accepting()
             raise
@@ -116,8 +117,9 @@ class Gateway:
         for conversation in self._connections:
             conversation.stop("the gateway is shutting down")
         await asyncio.gather(*(listener.end_conversations(CLOSE_SECONDS) for listener in self._listeners))
-        if self._yielding is not None:
-            self._yielding.cancel()
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.to_thread(self._upstream.close, CLOSE_SECONDS)
         for threads in self._threads:
             threads.stop()
         self._emit(Stopped())
@@ -130,8 +132,21 @@ class Gateway:
                     conversation.stop("another session took over the maildrop")
             await asyncio.sleep(YIELD_LOOK_SECONDS)
 
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._upstream.sweep()
+
     async def _stop_accepting(self) -> None:
         await asyncio.gather(*(listener.stop_accepting() for listener in self._listeners))
+
+    def _possible(self) -> tuple[int, WarmLimits]:
+        """How many clients, and how many warm connections, there are file descriptors for."""
+        wanted, kept = self._settings.limits.connections, self._settings.upstream.warm
+        possible, warm = _affordable(wanted, kept.connections)
+        if (possible, warm) != (wanted, kept.connections):
+            self._emit(LimitLowered(wanted, possible, kept.connections, warm))
+        return possible, WarmLimits(warm, kept.per_account, kept.idle, kept.age)
 
     def _listener(self, index: int) -> Listener:
         settings = self._settings
@@ -179,11 +194,16 @@ def announce(settings: Settings, listening: Iterable[Site], emit: Callable[[Even
         emit(Listening(str(site)))
 
 
-def _affordable(connections: int) -> int:
-    """As many as there are file descriptors for; the soft limit is raised to the hard one first."""
+def _affordable(connections: int, warm: int) -> tuple[int, int]:
+    """As many as there are file descriptors for; the soft limit is raised to the hard one first.
+
+    Clients come first: warm connections have what is left when all of them are there, so they keep nobody out.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections * FILES_PER_CONNECTION + FILES_BESIDE
+    wanted = connections * FILES_PER_CONNECTION + FILES_BESIDE + warm
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(min(connections, (soft - FILES_BESIDE) // FILES_PER_CONNECTION), 1)
+    possible = max(min(connections, (soft - FILES_BESIDE) // FILES_PER_CONNECTION), 1)
+    left = soft - FILES_BESIDE - possible * FILES_PER_CONNECTION
+    return possible, max(min(warm, left), 0)

@@ -79,6 +79,12 @@ class UpstreamRefused(UpstreamError):
     text = "service unavailable: the mail server refuses the request now; try again later"
 
 
+class UpstreamFull(UpstreamRefused):
+    """It has as many connections as it allows, of this user or from here."""
+
+    text = "service unavailable: the mail server has too many connections now; try again later"
+
+
 class UpstreamDeclined(UpstreamRefused):
     """The server answered NO or BAD and did not say that another time it would be different."""
 

@@ -3,65 +3,20 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     field_validator,
     model_validator,
 )
 
 from gateway.config import urls
+from gateway.config.values import Count, Seconds, SecondsOrNone, Workers
 from gateway.maildrop import Caution, OnDelete, Policy
 from gateway.ports import Endpoint, LockMode, TlsMode
-
-MOST_WORKERS = 64  # more processes than this on one machine are a slip of the keyboard
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def _number(value: Any) -> Any:
-    """YAML's yes and on are True, and True is 1 to Python."""
-    if isinstance(value, bool):
-        raise ValueError(f"a number is expected, not {str(value).lower()}")
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_number)]
-
-
-def _seconds(value: Any) -> Any:
-    """`90`, `90s`, `10m`, `1h`."""
-    value = _number(value)
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
-        if not found:
-            raise ValueError(f"{value!r} is not a time; write it like 90s, 10m or 1h")
-        return float(found[1]) * _UNITS[found[2]]
-    return value
-
-
-SecondsOrNone = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86400)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * 86400)]
-
-
-def _workers(value: Any) -> Any:
-    """A number, or auto: one error for both."""
-    if value == "auto":
-        return value
-    try:
-        number = int(_number(value))
-    except (TypeError, ValueError, OverflowError):
-        number = 0
-    if not 1 <= number <= MOST_WORKERS or number != float(value):
-        raise ValueError(f"{value!r} is not a number of processes; write 1 to {MOST_WORKERS}, or auto")
-    return number
-
-
-Workers = Annotated[int | Literal["auto"], PlainValidator(_workers)]
 
 
 class Section(BaseModel):
@@ -157,6 +112,24 @@ class UpstreamTimeouts(Section):
     )
 
 
+class Warm(Section):
+    connections: Count = Field(
+        default=200,
+        ge=0,
+        description="logged-in connections kept after sessions, for the same user's next login; 0: none",
+    )
+    per_account: Count = Field(
+        default=1,
+        ge=1,
+        description="of them for one user, whose other programs count, too: Dovecot allows 10, Gmail 15",
+    )
+    idle: Seconds = Field(default=720.0, description="how long one is kept; clients poll every ten minutes or so")
+    age: Seconds = Field(
+        default=1800.0,
+        description="and how long after its login: a password that was changed upstream may be taken so long",
+    )
+
+
 class Upstream(_Addressed):
     ports: ClassVar[dict[str, int]] = {"imaps": 993, "imap": 143}
     example: ClassVar[str] = "imaps://imap.example.com or imap://imap.example.com (STARTTLS)"
@@ -175,6 +148,7 @@ class Upstream(_Addressed):
         default=None, description="PEM file of authorities to trust instead of the system's, for a private CA"
     )
     timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="how long to wait for it")
+    warm: Warm = Field(default_factory=Warm, description="connections that save the next login")
 
     @model_validator(mode="after")
     def _no_password_in_clear(self) -> Self:

@@ -6,6 +6,7 @@ asked for again; arguments may be literals; PREAUTH is refused; nothing is logge
 
 import imaplib
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,14 @@ from imapclient.imapclient import SocketTimeout
 
 from gateway.errors import UpstreamError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap.faults import plain, refusal
+from gateway.imap.tls import Trust
 from gateway.imap.transport import Transport
 from gateway.ports import Endpoint, TlsMode
 
 _LITERAL_MINUS_OCTETS = 4096  # the most that LITERAL- lets go out uninvited: RFC 7888 section 5
 _LINE_LIMIT = 2_097_152  # octets: a SEARCH tells of 200,000 messages in one line
+# Said by a server that nobody asked. A line that ends in a literal would have to be waited for.
+_NEWS = re.compile(rb"\* (?!BYE\b)(?:.*[^}])?\r\n", re.IGNORECASE | re.DOTALL)
 _ANSWER_OCTETS = 8_388_608  # of all responses to one command: an EXPUNGE tells of every message, in some 20 octets
 
 # Its warnings quote servers, and would stand in the log in another form than all other lines.
@@ -87,6 +91,8 @@ class Client(IMAPClient):  # type: ignore[misc]
 
     def __init__(self, transport: Transport, endpoint: Endpoint) -> None:
         self.transport = transport
+        self.endpoint = endpoint
+        self.accepted_at = 0.0  # when the server took the password, by the clock of whoever keeps connections warm
         implicit = endpoint.tls is TlsMode.IMPLICIT
         super().__init__(endpoint.host, endpoint.port, ssl=implicit, timeout=SocketTimeout(None, None))
         self._imap.debug = 0  # IMAPClient sets 5, and formats every line for a log that nobody reads
@@ -94,14 +100,14 @@ class Client(IMAPClient):  # type: ignore[misc]
     def _create_IMAP4(self) -> _Imap4:  # noqa: N802 - IMAPClient's name
         return _Imap4(self.transport)
 
-    def upgrade(self, context: Any) -> None:
+    def upgrade(self, trust: Trust) -> None:
         """STARTTLS, and the capabilities anew (RFC 3501 section 6.2.1)."""
         if "STARTTLS" not in self.offered():
             raise UpstreamUnusable("the server does not offer STARTTLS; a password is not sent in clear")
         typ, data = self._imap._simple_command("STARTTLS")
         if typ != "OK":
             raise refusal(_text(data), f"STARTTLS was refused: {plain(_text(data))}", default=UpstreamUnusable)
-        self.transport.start_tls(context, self.host)
+        self.transport.start_tls(trust, self.endpoint)
         self._imap.sock = self.transport.socket
         self._imap.untagged_responses.clear()
         self._starttls_done = True
@@ -135,6 +141,31 @@ class Client(IMAPClient):  # type: ignore[misc]
         self._imap.untagged_responses.clear()
         self._imap.state = "SELECTED"
         self._imap.is_readonly = read_only
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether every command that was sent has its whole answer, so that another one may follow."""
+        return not (self.transport.aborted or self.transport.unanswered or self._imap.tagged_commands)
+
+    def shrink(self) -> None:
+        """Forget what the last answers were: imaplib keeps them until the next command."""
+        self._imap.untagged_responses = {}
+        self._imap.mo = None
+        self._imap._cmd_log = {}  # its last ten lines, whatever their length
+        self.transport.shrink()
+
+    def is_well(self) -> bool:
+        """Look at a connection at rest, without waiting: what came unasked must be whole lines, and none a BYE."""
+        try:
+            lines = self.transport.unasked().splitlines(keepends=True)
+        except OSError:
+            return False
+        return all(_NEWS.fullmatch(line) for line in lines)
+
+    def unselect(self) -> None:
+        """Let go of the mailbox (RFC 3691), where the server can do that without expunging."""
+        if self._imap.state == "SELECTED" and "UNSELECT" in self.announced():
+            self.unselect_folder()
 
     def uids_where(self, criterion: str) -> set[int]:
         """UID SEARCH. An answer without a SEARCH response is an error here, not an empty result."""

@@ -15,6 +15,7 @@ from gateway.errors import (
     MaildropInUse,
     UpstreamDeclined,
     UpstreamError,
+    UpstreamFull,
     UpstreamRefused,
     UpstreamSilent,
     UpstreamUnreachable,
@@ -44,8 +45,8 @@ _CODES: dict[str, type[GatewayError]] = {
 
 # Where a provider has no code for it, its words tell a full house from a wrong password.
 _WORDS: tuple[tuple[re.Pattern[str], type[GatewayError]], ...] = (
-    (re.compile(r"too many (simultaneous )?connections", re.IGNORECASE), UpstreamRefused),  # Gmail, Courier
-    (re.compile(r"maximum number of connections", re.IGNORECASE), UpstreamRefused),  # Dovecot
+    (re.compile(r"too many (\w+ )?connections", re.IGNORECASE), UpstreamFull),  # Gmail, Cyrus, Courier
+    (re.compile(r"maximum (number of connections|connection limit)", re.IGNORECASE), UpstreamFull),  # Dovecot
     (re.compile(r"temporar(y|ily)|try again later|server (is )?busy", re.IGNORECASE), UpstreamRefused),
     (re.compile(r"authenticated but not connected", re.IGNORECASE), UpstreamRefused),  # Exchange
 )
@@ -109,13 +110,10 @@ def _said(error: Exception) -> str:
 
 def refusal(answer: str, detail: str, *, default: type[GatewayError]) -> GatewayError:
     """The error for a NO or BAD whose text is `answer`."""
-    for code in _CODE.findall(answer):
-        if kind := _CODES.get(code.upper()):
-            return kind(detail)
-    for words, kind in _WORDS:
-        if words.search(answer):
-            return kind(detail)
-    return default(detail)
+    kind = next((_CODES[code] for code in map(str.upper, _CODE.findall(answer)) if code in _CODES), None)
+    if kind in (None, UpstreamRefused):  # a code that only says "not now" leaves the reason to the words
+        kind = next((becomes for words, becomes in _WORDS if words.search(answer)), kind)
+    return (kind or default)(detail)
 
 
 @contextlib.contextmanager

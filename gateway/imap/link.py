@@ -1,13 +1,14 @@
 """A logged-in connection to an IMAP server. Blocking: lives in worker threads."""
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.imap import tls
 from gateway.imap.client import Client
 from gateway.imap.faults import translated
 from gateway.imap.login import log_in
-from gateway.imap.transport import Transport
+from gateway.imap.transport import BLOCK_OCTETS, Transport
 from gateway.ports import Account, Endpoint, TlsMode
 
 FAREWELL_SECONDS = 5.0
@@ -24,18 +25,19 @@ class Timeouts:
 
 def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
     """A connection, protected as the endpoint demands, not logged in. Raises UpstreamError."""
-    context = tls.context(endpoint.ca_file)
+    trust = tls.trust(endpoint.ca_file)
     with translated(f"connecting to {endpoint}"):
-        transport = Transport.connect(endpoint, context, timeouts.connect)
+        transport = Transport.connect(endpoint, trust, timeouts.connect)
         try:
             transport.end_by(timeouts.open)
             transport.allow(timeouts.response)
             client = Client(transport, endpoint)
             if endpoint.tls is TlsMode.STARTTLS:
-                client.upgrade(context)
+                client.upgrade(trust)
         except BaseException:
             transport.close()
             raise
+        trust.remember(transport.socket, endpoint)
         return client
 
 
@@ -54,7 +56,23 @@ def connect_and_log_in(account: Account, timeouts: Timeouts) -> Client:
 def say_goodbye(client: Client) -> None:
     """LOGOUT and close: never CLOSE, which expunges. Does not raise."""
     with contextlib.suppress(Exception):
-        client.transport.allow(FAREWELL_SECONDS)
-        client.logout()
+        if client.at_rest:  # a LOGOUT into the middle of an answer would wait for all the rest of it
+            client.transport.allow(FAREWELL_SECONDS)
+            client.logout()
     with contextlib.suppress(Exception):
         client.transport.close()
+
+
+def say_goodbye_to_all(clients: Iterable[Client], seconds: float) -> None:
+    """LOGOUT on all of them at once, `seconds` for all together, and close. They are at rest. Does not raise."""
+    leaving = list(clients)
+    for client in leaving:
+        with contextlib.suppress(OSError):
+            client.transport.allow(seconds)
+            client.transport.send(client.transport.new_tag() + b" LOGOUT\r\n")
+    for client in leaving:
+        with contextlib.suppress(OSError):  # the end of the stream is one
+            while client.transport.read_some(BLOCK_OCTETS):
+                pass
+        with contextlib.suppress(OSError):
+            client.transport.close()

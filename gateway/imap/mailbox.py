@@ -1,6 +1,7 @@
 """The maildrop's other end: an open IMAP mailbox, with its connection replaced when it drops."""
 
 import asyncio
+import functools
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,8 +20,9 @@ from gateway.errors import (
 from gateway.imap import commit
 from gateway.imap.bodies import BodyReader, fetch_some
 from gateway.imap.client import Client
+from gateway.imap.connections import RETRY_WITHIN_SECONDS, Connections
 from gateway.imap.faults import translated
-from gateway.imap.link import Timeouts, connect_and_log_in, say_goodbye
+from gateway.imap.link import Timeouts
 from gateway.imap.listing import NoListings, Recollection
 from gateway.imap.pursuit import HeldBody, Pursuit
 from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot
@@ -30,8 +32,6 @@ from gateway.threads import Threads
 
 # The rest of a body that nobody wants: up to so many octets it is read and the connection kept.
 DISCARD_OCTETS = 1_048_576
-# A command that failed later than this is not tried again: waits add up, and clients give up.
-RETRY_WITHIN_SECONDS = 15.0
 
 _T = TypeVar("_T")
 
@@ -41,13 +41,15 @@ class UpstreamMailboxes:
 
     def __init__(
         self,
+        connections: Connections,
         logins: Threads,
         threads: Threads,
         timeouts: Timeouts,
         emit: Callable[[Event], None],
         listings: Listings | None = None,
     ) -> None:
-        """Logins and farewells have threads of their own: however many of them stall, mail still moves."""
+        """Logins have threads of their own: however many of them stall, mail still moves."""
+        self._connections = connections
         self._logins = logins
         self._threads = threads
         self._timeouts = timeouts
@@ -56,41 +58,36 @@ class UpstreamMailboxes:
         self._listings = listings or NoListings()
 
     async def open(self, account: Account, admit: Callable[[], None]) -> "UpstreamMailbox":
-        """One crossing into a thread, whatever it takes: connect, log in, admit, SELECT, list."""
-        opening = self._logins.submit(self._open, account, admit)
+        """One crossing into a thread, whatever it takes: connect and log in or not, admit, SELECT, list."""
+        opening = self._logins.submit(self._connections.open, account, admit, self._looking(account))
         try:
-            client, snapshot, recollection = await self._logins.result(opening)
+            client, (snapshot, recollection) = await self._logins.result(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(self._hang_up)
+            opening.add_done_callback(functools.partial(self._hang_up, account))
             raise
         return UpstreamMailbox(
             account,
             client,
             snapshot,
             recollection,
-            self._logins,
+            self._connections,
             self._threads,
             self._timeouts,
             self._emit,
             self._allowance,
         )
 
-    def _open(self, account: Account, admit: Callable[[], None]) -> tuple[Client, Snapshot, Recollection]:
-        client = connect_and_log_in(account, self._timeouts)
-        try:
-            admit()
+    def _looking(self, account: Account) -> Callable[[Client], tuple[Snapshot, Recollection]]:
+        def look(client: Client) -> tuple[Snapshot, Recollection]:
             recollection = Recollection(self._listings, account, self._emit)
-            snapshot = recollection.take_snapshot(client, self._timeouts.open)
-            client.transport.end_by(math.inf)
-            return client, snapshot, recollection
-        except BaseException:
-            self._logins.start(say_goodbye, client)
-            raise
+            return recollection.take_snapshot(client, self._timeouts.open), recollection
 
-    def _hang_up(self, opening: "Future[tuple[Client, Snapshot, Recollection]]") -> None:
+        return look
+
+    def _hang_up(self, account: Account, opening: "Future[tuple[Client, tuple[Snapshot, Recollection]]]") -> None:
         """Nobody waits any more for what was opened."""
         if not opening.cancelled() and opening.exception() is None:
-            self._logins.start(say_goodbye, opening.result()[0])
+            self._connections.give_back(account, opening.result()[0])
 
 
 class UpstreamMailbox:
@@ -102,7 +99,7 @@ class UpstreamMailbox:
         client: Client,
         snapshot: Snapshot,
         recollection: Recollection,
-        logins: Threads,
+        connections: Connections,
         threads: Threads,
         timeouts: Timeouts,
         emit: Callable[[Event], None],
@@ -111,8 +108,9 @@ class UpstreamMailbox:
         self.snapshot = snapshot
         self._account = account
         self._recollection = recollection
-        self._logins = logins
+        self._connections = connections
         self._client: Client | None = client
+        self._at_work = 0  # threads that use the connection
         self._ahead = Pursuit(ReadAhead(snapshot, allowance), self._fetch_some, account.credentials.user, emit)
         self._sizes_differ = False  # this server's sizes are not to be relied on
         self._threads = threads
@@ -208,11 +206,15 @@ class UpstreamMailbox:
         """Nothing goes on here without somebody who waits."""
 
     async def close(self) -> None:
-        """Nobody waits for the farewell."""
+        """Nobody waits for the farewell, where there is one."""
         await self._ahead.stop()
         client, self._client = self._client, None
-        if client is not None:
-            self._logins.start(say_goodbye, client)
+        if client is None:
+            return
+        if self._at_work:
+            self._connections.dismiss(client)
+        else:
+            self._connections.give_back(self._account, client)
 
     async def read_block(self, client: Client, reader: BodyReader) -> bytes:
         """The next block of a body that open_body began."""
@@ -281,6 +283,7 @@ class UpstreamMailbox:
                 if client.transport.aborted:  # by a cancelled task: only now is nobody reading any more
                     client.transport.close()
 
+        self._at_work += 1
         try:
             return await self._threads.run(run)
         except UpstreamRefused:
@@ -291,9 +294,11 @@ class UpstreamMailbox:
         except asyncio.CancelledError:
             client.transport.abort()
             raise
+        finally:
+            self._at_work -= 1
 
     def _reconnect(self) -> Client:
-        client = connect_and_log_in(self._account, self._timeouts)
+        client = self._connections.log_in(self._account)
         try:
             self._recognise(self._recollection.take_snapshot(client, self._timeouts.open))
             client.transport.end_by(math.inf)

@@ -84,6 +84,7 @@ class Responses:
         line = self.line()
         if line.startswith(self._tag):
             self.done = True
+            self._transport.unanswered -= 1
             return Done(self._accepted(line))
         found = _UNTAGGED.match(line)
         if found is None:

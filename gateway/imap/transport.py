@@ -5,18 +5,30 @@ Used from one worker thread at a time; only abort() may be called from another.
 """
 
 import contextlib
+import errno
 import math
 import select
 import socket
 import ssl
 import time
 
+from gateway.imap.tls import Trust
 from gateway.ports import Endpoint, TlsMode
 
 RECEIVE_OCTETS = 65_536  # asked of the socket where only a line is wanted
 BLOCK_OCTETS = 262_144  # of a body at a time: the most that a session holds of a message
 LINE_LIMIT = 65_536  # of a response line without its literals; RFC 7162 section 4 asks for 8,192 of commands
 LITERAL_LIMIT = 1_048_576  # of a literal that is held whole; bodies never are
+UNASKED_OCTETS = 65_536  # of what a server may say while nobody asks; more is no news, but a flood
+SOCKET_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # An idle connection keeps its place in NAT tables, and one whose server vanished is found out in two minutes.
+    # Not TCP_USER_TIMEOUT: every exchange has its deadline, and here it would make one lost probe fatal.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
 
 
 class Transport:
@@ -26,12 +38,14 @@ class Transport:
         self.socket = sock
         self._buffer = bytearray()
         self.aborted = False
+        self.unanswered = 0  # commands of our own reader's whose tagged line has not come
         self._commands = 0
         self._deadline = math.inf
         self._final = math.inf
+        self._first_by = math.inf
 
     @classmethod
-    def connect(cls, endpoint: Endpoint, context: ssl.SSLContext, seconds: float) -> "Transport":
+    def connect(cls, endpoint: Endpoint, trust: Trust, seconds: float) -> "Transport":
         """Try the host's addresses in turn, within `seconds` in all. Raises OSError."""
         end = time.monotonic() + seconds
         failure: OSError | None = None
@@ -42,28 +56,29 @@ class Transport:
                 # A share for each: one address that swallows packets leaves time for the others.
                 sock.settimeout(max((end - time.monotonic()) / (len(found) - tried), 0.001))
                 sock.connect(address)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                for level, option, value in SOCKET_OPTIONS:
+                    sock.setsockopt(level, option, value)
                 if endpoint.tls is TlsMode.IMPLICIT:
-                    sock = context.wrap_socket(sock, server_hostname=endpoint.host)
+                    sock = trust.shake_hands(sock, endpoint)
                 return cls(sock)
             except OSError as error:
                 sock.close()
                 failure = error
         raise failure or OSError(f"{endpoint.host} has no address")
 
-    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+    def start_tls(self, trust: Trust, endpoint: Endpoint) -> None:
         """After STARTTLS was accepted. What the server sent behind its OK came in clear: that is an attack."""
         if self._buffer:
             raise ConnectionError("the server sent data in clear behind its answer to STARTTLS")
         self.socket.settimeout(self._left())
-        self.socket = context.wrap_socket(self.socket, server_hostname=host)
+        self.socket = trust.shake_hands(self.socket, endpoint)
 
     def new_tag(self) -> bytes:
-        """For a command of our own reader's; IMAPClient's tags look different. Never the same one twice: an answer
-        to an earlier command must not pass for the answer to this one.
+        """For a command of our own reader's, which owes an answer from now on; IMAPClient's tags look different.
+        Never the same one twice: an answer to an earlier command must not pass for the answer to this one.
         """
         self._commands += 1
+        self.unanswered += 1
         return b"GW%d" % self._commands
 
     def allow(self, seconds: float) -> None:
@@ -74,9 +89,17 @@ class Transport:
         """From now on no allow() reaches further than this; math.inf lifts the bound."""
         self._final = time.monotonic() + seconds
 
+    def expect_within(self, seconds: float) -> None:
+        """Something must come in this time, however much the whole exchange is allowed."""
+        self._first_by = time.monotonic() + seconds
+
     def send(self, octets: bytes) -> None:
         self.socket.settimeout(self._left())
-        self.socket.sendall(octets)
+        try:
+            self.socket.sendall(octets)
+        except TimeoutError as error:
+            _tell_dead_from_slow(error)
+            raise
         # Courier writes an answer in pieces and waits for our acknowledgement of each, which Linux would delay.
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -128,6 +151,21 @@ class Transport:
         """Put back what was taken last."""
         self._buffer[:0] = octets
 
+    def unasked(self) -> bytes:
+        """What has come since the last answer, without waiting for more. OSError where the connection is over."""
+        self.socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):  # it was a TLS ticket, or half a record
+            while len(self._buffer) <= UNASKED_OCTETS and self._more_is_here():
+                part = self.socket.recv(RECEIVE_OCTETS)
+                if not part:
+                    raise ConnectionError("the server closed the connection")
+                self._buffer += part
+        return self._take(len(self._buffer))
+
+    def shrink(self) -> None:
+        """Give back the memory of a buffer that was large once."""
+        self._buffer = bytearray(self._buffer)
+
     def abort(self) -> None:
         """From any thread: wake whoever waits on this connection, with an error. It is still to be closed."""
         self.aborted = True
@@ -151,7 +189,13 @@ class Transport:
 
     def _receive(self, most: int) -> bytes:
         self.socket.settimeout(self._left())
-        return self.socket.recv(most)
+        try:
+            part = self.socket.recv(most)
+        except TimeoutError as error:
+            _tell_dead_from_slow(error)
+            raise
+        self._first_by = math.inf
+        return part
 
     def _more_is_here(self) -> bool:
         """Whether a read would not wait: larger blocks mean fewer crossings between threads."""
@@ -164,7 +208,15 @@ class Transport:
     def _left(self) -> float:
         if self._deadline is math.inf:
             raise AssertionError("allow() comes before reading and writing")
-        left = self._deadline - time.monotonic()
+        left = min(self._deadline, self._first_by) - time.monotonic()
         if left <= 0:
             raise TimeoutError("the time for this exchange is over")
         return left
+
+
+def _tell_dead_from_slow(error: TimeoutError) -> None:
+    """Python's own time-outs have no errno. The system's ETIMEDOUT says that nothing is acknowledged any more: the
+    connection is lost, and another one may be had at once.
+    """
+    if error.errno == errno.ETIMEDOUT:
+        raise ConnectionAbortedError(error.errno, str(error)) from error

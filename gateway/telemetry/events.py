@@ -226,6 +226,16 @@ class ReadAheadFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WarmConnectionLost(Event):
+    """Kept from an earlier session, and of no use any more: the login goes on with a new one."""
+
+    name = "warm upstream connection lost: logging in anew"
+    level = "debug"
+    user: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded(Event):
     """The summary: one a session, always."""
 
@@ -254,6 +264,8 @@ class LimitLowered(Event):
     level = "warning"
     configured: int
     possible: int
+    warm_configured: int
+    warm_possible: int
 
 
 @dataclass(frozen=True, slots=True)

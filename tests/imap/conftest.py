@@ -1,14 +1,17 @@
 """A fake server with three messages, and the gateway's way to it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from gateway.imap.connections import Connections
 from gateway.imap.link import Timeouts
 from gateway.imap.mailbox import UpstreamMailbox, UpstreamMailboxes
+from gateway.imap.warm import Limits
 from gateway.maildrop import CommitPlan, OnDelete, Policy
 from gateway.ports import Account, Endpoint, Listings, TlsMode
 from gateway.sasl import Credentials, Secret
@@ -24,7 +27,12 @@ THREE = b"Subject: three\r\n\r\nthird\r\n"
 
 PATIENT = Timeouts(20, 20, 20)
 HASTY = Timeouts(0.5, 0.3, 0.6)  # where the server is going to be silent
+THREADS = 8
 BOUND = 60.0  # seconds that nothing here takes
+
+# What a login sends: on a connection that was kept, and on a new one.
+POLL = ["SELECT", "UID FETCH"]
+COLD = ["LOGIN", *POLL]
 
 
 @dataclass
@@ -40,7 +48,8 @@ class Upstream:
 
     def __post_init__(self) -> None:
         self.endpoint = Endpoint(self.fake.host, self.fake.imap_port, TlsMode.NONE)
-        self.threads = Threads(8)
+        self.threads = Threads(THREADS)
+        self.connections = self.keeping(Limits(connections=0))
 
     def account(
         self,
@@ -55,20 +64,51 @@ class Upstream:
             self.endpoint, Credentials(user, Secret(password)), folder, Policy(on_delete, retrieved_flag)
         )
 
+    def keeping(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> Connections:
+        """From now on connections stay warm as these limits have it."""
+        self.connections = Connections(self.timeouts, limits, self.threads, self.events.append, clock)
+        return self.connections
+
+    def mailboxes(self) -> UpstreamMailboxes:
+        self.connections._timeouts = self.timeouts  # which the test may have changed
+        emit = self.events.append
+        return UpstreamMailboxes(self.connections, self.threads, self.threads, self.timeouts, emit, self.listings)
+
     async def open(
         self, account: Account | None = None, admit: Callable[[], None] = lambda: None
     ) -> UpstreamMailbox:
-        emit = self.events.append
-        mailboxes = UpstreamMailboxes(self.threads, self.threads, self.timeouts, emit, self.listings)
         async with asyncio.timeout(BOUND):
-            mailbox = await mailboxes.open(account or self.account(), admit)
+            mailbox = await self.mailboxes().open(account or self.account(), admit)
         self.opened.append(mailbox)
         return mailbox
 
     async def close(self) -> None:
         for mailbox in self.opened:
             await mailbox.close()
+        self.connections.close(BOUND)
         self.threads._pool.shutdown(wait=True)
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def poll(upstream: Upstream, account: Account | None = None) -> UpstreamMailbox:
+    """A session, from login to QUIT."""
+    mailbox = await upstream.open(account)
+    await mailbox.close()
+    return mailbox
+
+
+async def settled(done: Callable[[], bool]) -> None:
+    """What nobody waits for has happened."""
+    async with asyncio.timeout(BOUND):
+        while not done():  # noqa: ASYNC110 - threads of the fake server's do it
+            await asyncio.sleep(0.005)
 
 
 async def read(mailbox: UpstreamMailbox, uid: int, octets: int | None = None) -> bytes:
@@ -133,6 +173,24 @@ async def secure_upstream(secure_fake: FakeImap) -> AsyncIterator[Upstream]:
     made.endpoint = secured(secure_fake, TlsMode.IMPLICIT)
     yield made
     await made.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def warm(upstream: Upstream, clock: Clock) -> Upstream:
+    """Connections are kept, within the usual limits."""
+    upstream.keeping(Limits(), clock)
+    return upstream
+
+
+@pytest.fixture
+def secure_warm(secure_upstream: Upstream, clock: Clock) -> Upstream:
+    secure_upstream.keeping(Limits(), clock)
+    return secure_upstream
 
 
 def secured(server: FakeImap, mode: TlsMode, *, host: str = "localhost", trusted: bool = True) -> Endpoint:

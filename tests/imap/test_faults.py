@@ -16,6 +16,7 @@ from gateway.errors import (
     MessageGone,
     UpstreamDeclined,
     UpstreamError,
+    UpstreamFull,
     UpstreamRefused,
     UpstreamSilent,
     UpstreamUnreachable,
@@ -116,15 +117,34 @@ def test_a_code_is_found_however_imaplib_prints_it(code: str, kind: type[Gateway
         "Too many simultaneous connections. (Failure)",
         "[ALERT] Too many simultaneous connections. (Failure)",
         "Error: Too many connections from 10.0.0.1",
+        "Too many open connections for this user",
+        "* BYE Maximum connection limit reached for ::ffff:10.0.0.1.",
         "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+        "[UNAVAILABLE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+        "[LIMIT] Too many connections",
+    ],
+)
+def test_words_tell_a_full_house_where_no_code_says_more(words: str) -> None:
+    assert type(refusal(words, "detail", default=BadCredentials)) is UpstreamFull
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         "Temporary authentication failure.",
         "Login failed, try again later",
         "Server Busy",
         "User is authenticated but not connected.",
+        "[UNAVAILABLE] the user database is down",
     ],
 )
-def test_where_there_is_no_code_the_words_tell_a_full_house(words: str) -> None:
+def test_and_what_may_pass_from_a_wrong_password(words: str) -> None:
     assert type(refusal(words, "detail", default=BadCredentials)) is UpstreamRefused
+
+
+def test_a_code_that_blames_the_password_is_believed_whatever_the_words() -> None:
+    answer = "[AUTHENTICATIONFAILED] Too many connections with a wrong password"
+    assert type(refusal(answer, "detail", default=UpstreamRefused)) is BadCredentials
 
 
 @pytest.mark.parametrize(

@@ -81,14 +81,14 @@ def test_tls_1_2_is_enough_and_the_least(secure_fake: FakeImap) -> None:
     assert secure_fake._site.tls is not None
     secure_fake._site.tls.maximum_version = ssl.TLSVersion.TLSv1_2
     say_goodbye(connect(secured(secure_fake, TlsMode.IMPLICIT), PATIENT))
-    assert client_tls.context(secure_fake.ca_file).minimum_version == ssl.TLSVersion.TLSv1_2
+    assert client_tls.trust(secure_fake.ca_file).context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 def test_an_authority_that_cannot_be_read_is_an_error_of_the_settings(tmp_path: Path) -> None:
     (tmp_path / "not.pem").write_text("nothing")
     for file in (tmp_path / "not.pem", tmp_path / "none.pem", tmp_path):
         with pytest.raises(SettingsError, match="cannot be read as PEM"):
-            client_tls.context(file)
+            client_tls.trust(file)
 
 
 # STARTTLS

@@ -11,7 +11,6 @@ from gateway.errors import (
     UpstreamSilent,
     UpstreamUnreachable,
 )
-from gateway.imap.mailbox import UpstreamMailboxes
 from gateway.ports import TlsMode
 from gateway.telemetry.events import UpstreamReconnected
 from tests.fakes.faults import Bye, Close, Delay, EndlessLine, Hold, Say, Send, Stall
@@ -126,8 +125,7 @@ async def test_a_login_that_fails_leaves_no_connection_behind(
 async def test_a_login_that_is_cancelled_leaves_no_connection_behind(fake: FakeImap, upstream: Upstream) -> None:
     asked, answer = threading.Event(), threading.Event()
     fake.on("SELECT", lambda *_: asked.set(), Hold(answer))
-    mailboxes = UpstreamMailboxes(upstream.threads, upstream.threads, upstream.timeouts, upstream.events.append)
-    task = asyncio.create_task(mailboxes.open(upstream.account(), lambda: None))
+    task = asyncio.create_task(upstream.mailboxes().open(upstream.account(), lambda: None))
     await asyncio.to_thread(asked.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -1,5 +1,6 @@
 """The buffered connection: limits, deadlines, and ends."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -8,8 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.imap.tls import context
-from gateway.imap.transport import BLOCK_OCTETS, LINE_LIMIT, LITERAL_LIMIT, RECEIVE_OCTETS, Transport
+from gateway.imap.tls import trust
+from gateway.imap.transport import (
+    BLOCK_OCTETS,
+    LINE_LIMIT,
+    LITERAL_LIMIT,
+    RECEIVE_OCTETS,
+    SOCKET_OPTIONS,
+    UNASKED_OCTETS,
+    Transport,
+)
+from gateway.ports import Endpoint, TlsMode
+from tests.fakes.imap import FakeImap
 from tests.imap.wire import SECONDS, Scripted, cut, far_end
 
 SHORT = 0.05
@@ -160,6 +171,41 @@ def test_reading_without_a_deadline_is_a_bug() -> None:
         Transport(near).readline()
 
 
+def test_the_first_answer_may_be_wanted_sooner_than_the_rest(pair: tuple[Transport, socket.socket]) -> None:
+    transport, far = pair
+    far.sendall(b"a\r\n")
+    transport.expect_within(SHORT)
+    assert transport.readline() == b"a\r\n"
+    timer = threading.Timer(2 * SHORT, far.sendall, [b"b\r\n"])
+    timer.start()
+    assert transport.readline() == b"b\r\n"
+    timer.join()
+    transport.expect_within(SHORT)
+    with pytest.raises(TimeoutError):
+        transport.readline()
+
+
+# What comes unasked
+
+
+def test_it_is_read_without_waiting(pair: tuple[Transport, socket.socket]) -> None:
+    transport, far = pair
+    assert transport.unasked() == b""
+    far.sendall(b"* OK a\r\n* OK")
+    assert transport.unasked() == b"* OK a\r\n* OK"
+    far.sendall(b"x" * 200_000)
+    assert UNASKED_OCTETS < len(transport.unasked()) < 200_000
+
+
+@pytest.mark.parametrize("words", [b"", b"* BYE\r\n"])
+def test_the_end_of_the_stream_is_an_error_then(pair: tuple[Transport, socket.socket], words: bytes) -> None:
+    transport, far = pair
+    far.sendall(words)
+    far.close()
+    with pytest.raises(ConnectionError):
+        transport.unasked()
+
+
 # Ends
 
 
@@ -183,9 +229,37 @@ def test_after_close_nothing_is_read(pair: tuple[Transport, socket.socket]) -> N
         transport.readline()
 
 
+@pytest.mark.parametrize("use", [Transport.readline, lambda transport: transport.send(b"x" * 9_000_000)])
+def test_a_peer_that_acknowledges_nothing_is_lost_and_not_slow(use: Callable[[Transport], object]) -> None:
+    """The one is worth another connection at once, the other is not."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as near,
+    ):
+        far, _ = listener.accept()
+        with far:
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 50)  # ms
+            near.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    near.send(b"x" * 65_536)  # until the window is closed
+            transport = Transport(near)
+            transport.allow(SECONDS)
+            with pytest.raises(ConnectionAbortedError, match="timed out"):
+                use(transport)
+
+
+def test_an_idle_connection_is_looked_after_by_the_system(fake: FakeImap) -> None:
+    endpoint = Endpoint("127.0.0.1", fake.imap_port, TlsMode.NONE)
+    transport = Transport.connect(endpoint, trust(None), SECONDS)
+    options = {option: transport.socket.getsockopt(level, option) for level, option, _ in SOCKET_OPTIONS}
+    assert options == {option: value for _, option, value in SOCKET_OPTIONS}
+    transport.close()
+
+
 def test_octets_behind_the_answer_to_starttls_are_an_attack(pair: tuple[Transport, socket.socket]) -> None:
     transport, far = pair
     far.sendall(b"T OK begin\r\n* CAPABILITY IMAP4rev1\r\n")
     transport.readline()
     with pytest.raises(ConnectionError, match="in clear"):
-        transport.start_tls(context(None), "localhost")
+        transport.start_tls(trust(None), Endpoint("localhost", 143, TlsMode.STARTTLS))

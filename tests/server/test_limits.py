@@ -1,9 +1,11 @@
 """What strangers may use up, and that they keep nobody out."""
 
 import contextlib
+import resource
 
 import pytest
 
+from gateway.app import FILES_BESIDE, FILES_PER_CONNECTION, _affordable
 from tests.gateway_process import StartGateway
 from tests.server.pop3_client import RawClient
 from tests.servers.fixtures import Mailbox
@@ -92,3 +94,25 @@ def test_a_client_that_vanished_leaves_no_lock_behind(start_gateway: StartGatewa
     gateway.wait_for("session ended")
     with RawClient(gateway.port) as second:
         assert second.log_in(mailbox).startswith(b"+OK")
+
+
+@pytest.mark.parametrize(
+    ("files", "connections", "warm"),
+    [
+        (resource.RLIM_INFINITY, 100, 50),
+        (FILES_BESIDE + 100 * FILES_PER_CONNECTION + 50, 100, 50),
+        (FILES_BESIDE + 100 * FILES_PER_CONNECTION + 7, 100, 7),
+        (FILES_BESIDE + 100 * FILES_PER_CONNECTION, 100, 0),
+        (FILES_BESIDE + 40 * FILES_PER_CONNECTION + 2, 40, 2),
+        (10, 1, 0),
+    ],
+)
+def test_clients_have_the_file_descriptors_first_and_warm_connections_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, files: int, connections: int, warm: int
+) -> None:
+    wanted = FILES_BESIDE + 100 * FILES_PER_CONNECTION + 50
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, files))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
+    assert _affordable(100, 50) == (connections, warm)
+    assert raised == [(wanted if files == resource.RLIM_INFINITY else min(wanted, files), files)]

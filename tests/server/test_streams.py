@@ -60,7 +60,8 @@ def test_a_cold_login_takes_as_few_round_trips_as_imap_allows(start_gateway: Sta
     gateway = start_gateway(fake)
     with RawClient(gateway.port) as client:
         client.log_in(drop)
-    fake.wait_until_idle()
+        client.ask("QUIT")
+    assert gateway.stop() == 0
     assert fake.verbs == ["LOGIN", "SELECT", "UID FETCH", "LOGOUT"]
     assert fake.counts.round_trips == 3
 

@@ -1,0 +1,238 @@
+"""Warm connections: how many, for how long, and what they do meanwhile."""
+
+import asyncio
+import threading
+
+import pytest
+
+from gateway.errors import (
+    UpstreamFull,
+    UpstreamRefused,
+)
+from gateway.imap import connections as rules
+from gateway.imap.warm import Limits
+from tests.fakes.faults import Bye, Close, Hold, Say, Send, Stall
+from tests.fakes.imap import FakeImap
+from tests.fakes.imap_connection import Fault
+from tests.imap.conftest import (
+    COLD,
+    POLL,
+    Clock,
+    Upstream,
+    poll,
+    settled,
+    uids,
+)
+
+# When they go
+
+
+async def test_one_that_was_not_wanted_for_long_is_logged_out(
+    fake: FakeImap, warm: Upstream, clock: Clock
+) -> None:
+    await poll(warm)
+    clock.now = Limits().idle - 1
+    warm.connections.sweep()
+    await settled(lambda: "UNSELECT" in fake.verbs)
+    clock.now = Limits().idle
+    warm.connections.sweep()
+    await asyncio.to_thread(fake.wait_until_idle)
+    assert fake.verbs[-1] == "LOGOUT"
+
+
+async def test_nor_is_it_used_before_somebody_has_swept(fake: FakeImap, warm: Upstream, clock: Clock) -> None:
+    await poll(warm)
+    clock.now = Limits().idle
+    await poll(warm)
+    assert fake.counts.connections == 2
+
+
+async def test_each_use_begins_its_rest_anew_but_never_makes_it_younger(
+    fake: FakeImap, warm: Upstream, clock: Clock
+) -> None:
+    step = Limits().idle - 1
+    while clock.now < Limits().age:
+        await poll(warm)
+        clock.now += step
+    assert fake.counts.connections == 1
+    await poll(warm)
+    assert fake.counts.connections == 2
+
+
+async def test_when_there_are_too_many_the_one_that_rested_longest_goes(fake: FakeImap, warm: Upstream) -> None:
+    warm.keeping(Limits(connections=3))
+    for name in "abcd":
+        fake.add_user(name, "secret")
+    for name in "abcad":  # a is used again, so b has rested longest
+        await poll(warm, warm.account(name))
+    await settled(lambda: len(fake.open) == 3)
+    assert sorted(connection.user or "" for connection in fake.open) == ["a", "c", "d"]
+    assert fake.connections[1].verbs[-1] == "LOGOUT"
+
+
+async def test_hundreds_of_users_never_hold_more_than_the_limit(fake: FakeImap, warm: Upstream) -> None:
+    warm.keeping(Limits(connections=10))
+    for number in range(150):
+        fake.add_user(f"user{number}", "secret")
+        await poll(warm, warm.account(f"user{number}"))
+    await settled(lambda: len(fake.open) == 10)
+    assert fake.verbs.count("LOGOUT") == 140
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_a_user_has_so_many_and_no_more(fake: FakeImap, warm: Upstream, most: int) -> None:
+    warm.keeping(Limits(per_account=most))
+    sessions = [await warm.open() for _ in range(4)]
+    for session in sessions:
+        await session.close()
+    await settled(lambda: len(fake.open) == most)
+    assert fake.verbs.count("LOGOUT") == 4 - most
+
+
+async def test_all_go_at_once_when_the_gateway_ends(fake: FakeImap, warm: Upstream) -> None:
+    for name in "abc":
+        fake.add_user(name, "secret")
+        await poll(warm, warm.account(name))
+    stalled = fake.on("LOGOUT", Stall(), user="b")
+    late = await warm.open()
+    await asyncio.to_thread(warm.connections.close, 0.3)
+    fake.forgive(stalled)
+    assert fake.verbs.count("LOGOUT") == 3
+    await late.close()
+    await asyncio.to_thread(fake.wait_until_idle)
+    assert fake.verbs.count("LOGOUT") == 4
+
+
+async def test_farewells_that_stall_hold_a_bounded_number_of_connections(
+    fake: FakeImap, warm: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "FAREWELLS", 3)
+    warm.keeping(Limits(connections=0))
+    hung_up = threading.Event()
+    fake.on("LOGOUT", Hold(hung_up))
+    for _ in range(10):
+        await poll(warm)
+    await settled(lambda: len(fake.open) == 3)
+    hung_up.set()
+    await settled(lambda: not fake.open)
+
+
+# While they rest
+
+
+async def test_one_that_rests_lets_go_of_its_mailbox_once(fake: FakeImap, warm: Upstream, clock: Clock) -> None:
+    await poll(warm)
+    clock.now = rules.UNSELECT_SECONDS - 1
+    warm.connections.sweep()
+    assert fake.verbs == COLD
+    for clock.now in (rules.UNSELECT_SECONDS, 2 * rules.UNSELECT_SECONDS):
+        warm.connections.sweep()
+        await settled(lambda: fake.verbs == [*COLD, "UNSELECT"])
+    await poll(warm)
+    assert fake.counts.connections == 1
+
+
+@pytest.mark.parametrize("capabilities", [["IMAP4rev1"], ["IMAP4rev1", "UNSELECT"]])
+async def test_never_by_a_close_and_it_serves_the_next_login_either_way(
+    fake: FakeImap, warm: Upstream, clock: Clock, capabilities: list[str]
+) -> None:
+    fake.settings.capabilities = capabilities
+    fake.flag("ann", [1], "\\Deleted")
+    for _ in range(2):
+        await poll(warm)
+        clock.now += rules.UNSELECT_SECONDS
+        warm.connections.sweep()
+        await asyncio.to_thread(warm.threads.submit(lambda: None).result)
+    [connection] = fake.connections
+    between = ["UNSELECT"] * ("UNSELECT" in capabilities)
+    await settled(lambda: connection.verbs == [*COLD, *between, *POLL, *between])
+    assert uids(fake) == [1, 2, 3]
+
+
+async def test_a_login_at_that_very_moment_does_not_wait(fake: FakeImap, warm: Upstream, clock: Clock) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    fake.on("UNSELECT", lambda *_: asked.set(), Hold(answer))
+    await poll(warm)
+    clock.now = rules.UNSELECT_SECONDS
+    warm.connections.sweep()
+    await asyncio.to_thread(asked.wait)
+    await poll(warm)
+    assert fake.counts.connections == 2
+    answer.set()
+    await settled(lambda: len(fake.open) == 1)  # one user has one
+    await poll(warm)
+    assert fake.counts.connections == 2
+
+
+@pytest.mark.parametrize("fault", [Close(), Bye(), Send("garbage\r\n"), Stall()], ids=repr)
+async def test_one_that_fails_then_is_gone(
+    fake: FakeImap, warm: Upstream, clock: Clock, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "FAREWELL_SECONDS", 0.2)
+    fake.on("UNSELECT", fault)
+    await poll(warm)
+    clock.now = rules.UNSELECT_SECONDS
+    warm.connections.sweep()
+    await settled(lambda: len(warm.connections._warm) == 0)
+    await poll(warm)
+    assert fake.counts.connections == 2
+
+
+# What the server allows
+
+
+def at_most(fake: FakeImap, count: int, answer: str) -> None:
+    """With more connections than so many, a login gets this answer."""
+    fake.on("LOGIN", Say(answer), when=lambda *_: len(fake.open) > count)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "NO [ALERT] Too many simultaneous connections. (Failure)",
+        "NO [LIMIT] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=1)",
+        "NO [LIMIT] no",
+        "NO [UNAVAILABLE] later",
+    ],
+)
+async def test_a_users_own_makes_room_where_the_server_counts_them(
+    fake: FakeImap, warm: Upstream, answer: str
+) -> None:
+    """It was opened with another password, so the new login cannot have it."""
+    await poll(warm)
+    fake.add_user("ann", "new")
+    at_most(fake, 1, answer)
+    await poll(warm, warm.account(password="new"))
+    assert fake.connections[0].verbs == [*COLD, "LOGOUT"]
+    assert fake.connections[1].verbs == ["LOGIN"]
+    assert fake.connections[2].verbs == COLD
+
+
+async def test_where_it_counts_all_of_them_the_one_that_rested_longest_makes_room(
+    fake: FakeImap, warm: Upstream
+) -> None:
+    for name in ("bob", "cid"):
+        fake.add_user(name, "secret")
+        await poll(warm, warm.account(name))
+    at_most(fake, 2, "NO Too many connections from your address")
+    await poll(warm)
+    assert sorted(connection.user or "" for connection in fake.open) == ["ann", "cid"]
+
+
+async def test_a_refusal_that_says_nothing_of_connections_is_no_reason_to_end_others(
+    fake: FakeImap, warm: Upstream
+) -> None:
+    fake.add_user("bob", "secret")
+    await poll(warm, warm.account("bob"))
+    fake.on("LOGIN", Say("NO [UNAVAILABLE] the user database is down"))
+    with pytest.raises(UpstreamRefused):
+        await warm.open()
+    assert not fake.connections[0].closed.is_set()
+    assert fake.verbs.count("LOGIN") == 2
+
+
+async def test_a_server_that_is_full_without_us_is_asked_once(fake: FakeImap, warm: Upstream) -> None:
+    at_most(fake, 0, "NO Too many connections")
+    with pytest.raises(UpstreamFull):
+        await warm.open()
+    assert fake.verbs.count("LOGIN") == 1
