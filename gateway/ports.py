@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from gateway.maildrop import CommitPlan, Correction, Intent, Memory, Policy, Sighting, Snapshot
+from gateway.maildrop import CommitPlan, Correction, Intent, Memory, Policy, Revision, Sighting, Snapshot
 from gateway.sasl import Credentials
 
 
@@ -115,11 +115,14 @@ class Ledger(Protocol):
 
     def recall(self, maildrop: str, uidvalidity: int) -> Memory: ...
 
-    def note(self, maildrop: str, sighting: Sighting, *, accepted: bool) -> None:
-        """How the mailbox looked, and whether it was shown."""
+    def doubt(self, maildrop: str, sighting: Sighting) -> None:
+        """How the mailbox looked when it was not shown."""
+
+    def accept(self, maildrop: str, uidvalidity: int, sighting: Sighting | None, revision: Revision) -> None:
+        """How the mailbox looked when it was shown (None: as at the last time), and what is now known better."""
 
     def intend(self, maildrop: str, intent: Intent) -> None:
-        """All of it, or nothing."""
+        """All of it, or nothing. What another session has marked stays as that one has it."""
 
     def take_back(self, maildrop: str, intent: Intent) -> None:
         """As if it had never been meant."""
@@ -130,10 +133,8 @@ class Ledger(Protocol):
     def fulfil(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         """These promises are kept."""
 
-    def correct(self, maildrop: str, uidvalidity: int, corrections: Mapping[int, Correction]) -> None: ...
-
-    def forget(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """Whatever is remembered of these."""
+    def correct(self, maildrop: str, uidvalidity: int, corrections: Mapping[int, Correction]) -> None:
+        """What these messages really have."""
 
 
 class LoginDelay(Protocol):

@@ -28,13 +28,13 @@ from gateway.maildrop import (
     CommitPlan,
     Correction,
     Intent,
-    Memory,
     OnDelete,
     Sighting,
     Snapshot,
     intend,
     judge,
     recognise,
+    sight,
 )
 from gateway.ports import Account, Body, Ledger, Mailbox, Mailboxes, forget_copied
 from gateway.telemetry.events import (
@@ -86,29 +86,24 @@ class RememberedMailboxes:
         ledger, key, seen = self._rooms.ledger, account.maildrop_key, mailbox.snapshot
         now = self._rooms.clock()
         memory = ledger.recall(key, seen.uidvalidity)
-        known = recognise(memory, seen, now)
-        if known.void or known.gone:
-            ledger.forget(key, seen.uidvalidity, known.void | known.gone)
-        if marked := known.void & (memory.promised.keys() | memory.hidden.keys()):
-            self._rooms.emit(MemoryVoid(account.credentials.user, len(marked)))
-        messages = len(seen) - len(known.promised)
-        sighting = self._believe(account, memory, Sighting(seen.uidvalidity, messages, now, seen.uidnext))
-        shown = seen.without(known.unseen).corrected(known.sizes)
-        keep = account.policy.on_delete is OnDelete.KEEP
-        if keep:
-            shown = replace(shown, read_only=False)  # nothing will be written
-        left = _Left() if keep else _Left(known.promised, memory.copied)
-        return RememberedMailbox(account, mailbox, shown, sighting, left, self._rooms)
-
-    def _believe(self, account: Account, memory: Memory, now: Sighting) -> Sighting:
-        """What it was accepted as. Raises UpstreamDoubtful."""
-        verdict = judge(memory.accepted, memory.doubted, now, self._caution)
-        if verdict.noted:
-            self._rooms.ledger.note(account.maildrop_key, verdict.noted, accepted=not verdict.reason)
-        if verdict.reason:
+        known = recognise(memory, seen, now, account.policy.on_delete)
+        sighting = sight(memory, seen, known, now)
+        verdict = judge(memory.accepted, memory.doubted, sighting, self._caution)
+        if verdict.reason:  # and nothing is learned from what is not believed
+            if verdict.noted:
+                ledger.doubt(key, verdict.noted)
             self._rooms.emit(SnapshotDoubted(account.credentials.user, verdict.reason))
             raise UpstreamDoubtful(verdict.reason)
-        return verdict.noted or now
+        if verdict.noted or known.revision:
+            ledger.accept(key, seen.uidvalidity, verdict.noted, known.revision)
+        if known.void:
+            self._rooms.emit(MemoryVoid(account.credentials.user, len(known.void)))
+        shown = seen.without(known.unseen).corrected(known.sizes)
+        if account.policy.on_delete is OnDelete.KEEP:
+            shown = replace(shown, read_only=False)  # nothing will be written
+        taken_for = verdict.noted or memory.accepted or sighting
+        left = _Left(known.promised, memory.copied)
+        return RememberedMailbox(account, mailbox, shown, taken_for, left, self._rooms)
 
 
 @dataclass(frozen=True, slots=True)

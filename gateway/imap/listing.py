@@ -14,7 +14,7 @@ from gateway.imap.responses import Done, Fetch, Literal, Responses
 from gateway.imap.transport import Transport
 from gateway.maildrop import Snapshot
 
-_UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,19})"
+_UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,18})"
 
 
 def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
@@ -26,7 +26,8 @@ def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 # Nearly all rows that there are; either order is legal.
 _UID_FIRST = _rows(_UID + b" " + _SIZE)
 _SIZE_FIRST = _rows(_SIZE + b" " + _UID)
-_MOST = 0xFFFFFFFF  # UIDs and UIDVALIDITY are 32-bit, and not zero: RFC 3501 section 2.3.1.1
+_MOST = 0xFFFFFFFF  # UIDs, UIDNEXT and UIDVALIDITY are 32-bit, and not zero: RFC 3501 section 2.3.1.1
+_MOST_OCTETS = 2**63 - 1  # RFC 9051 section 9, number64
 
 
 ARRIVING = 100_000  # messages that may come in while we list
@@ -58,7 +59,8 @@ def select(client: Client, folder: str, seconds: float) -> Selected:
         permanent = told.get(b"PERMANENTFLAGS")
         undeletable = permanent is not None and b"\\deleted" not in {flag.lower() for flag in permanent}
         read_only = examined or undeletable or b"READ-ONLY" in told
-        return Selected(uidvalidity, client.exists(), read_only, told.get(b"UIDNEXT") or 0)
+        uidnext = told.get(b"UIDNEXT") or 0
+        return Selected(uidvalidity, client.exists(), read_only, uidnext if 0 < uidnext <= _MOST else 0)
 
 
 def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
@@ -150,6 +152,8 @@ class _Listing:
                 if not value.isdigit():
                     raise UpstreamError(f"the server lists {name} as {value!r}")
                 told[name] = int(value)
+        if told.get("RFC822.SIZE", 0) > _MOST_OCTETS:
+            raise UpstreamError("the server lists a message of more than eight exabytes")
         if len(told) == 2 and told["UID"]:
             self._uids.append(told["UID"])
             self._sizes.append(told["RFC822.SIZE"])

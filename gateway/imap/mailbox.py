@@ -22,7 +22,7 @@ from gateway.imap.client import Client
 from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts, connect_and_log_in, say_goodbye
 from gateway.imap.listing import take_snapshot
-from gateway.maildrop import CommitPlan, Snapshot
+from gateway.maildrop import CommitPlan, Snapshot, given_anew
 from gateway.ports import Account, forget_copied
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
 from gateway.threads import Threads
@@ -255,6 +255,8 @@ class UpstreamMailbox:
         """Is it the mailbox of our snapshot? Some servers reuse UIDs after a restart, and UIDVALIDITY stays."""
         if now.uidvalidity != self.snapshot.uidvalidity:
             raise UpstreamError("UIDVALIDITY changed during the session")
+        if given_anew(self.snapshot.uidnext, now.uidnext):
+            raise UpstreamError("UIDNEXT has shrunk during the session: UIDs are given anew")
         sizes = dict(zip(now.uids, now.sizes, strict=True))
         for uid, size in zip(self.snapshot.uids, self.snapshot.sizes, strict=True):
             if sizes.get(uid, size) != size:

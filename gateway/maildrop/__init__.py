@@ -2,9 +2,19 @@
 
 from gateway.maildrop.doubt import UNSTABLE, Caution, Sighting, Verdict, judge
 from gateway.maildrop.maildrop import Maildrop
-from gateway.maildrop.memory import Correction, Intent, Mark, Memory, Recognised, intend, recognise
+from gateway.maildrop.memory import (
+    Correction,
+    Intent,
+    Mark,
+    Memory,
+    Recognised,
+    Revision,
+    intend,
+    recognise,
+    sight,
+)
 from gateway.maildrop.plan import CommitPlan, OnDelete, Policy
-from gateway.maildrop.snapshot import Snapshot, unique_id
+from gateway.maildrop.snapshot import Snapshot, given_anew, unique_id
 
 __all__ = [
     "UNSTABLE",
@@ -18,11 +28,14 @@ __all__ = [
     "OnDelete",
     "Policy",
     "Recognised",
+    "Revision",
     "Sighting",
     "Snapshot",
     "Verdict",
+    "given_anew",
     "intend",
     "judge",
     "recognise",
+    "sight",
     "unique_id",
 ]

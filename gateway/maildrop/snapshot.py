@@ -20,9 +20,33 @@ def unique_id(uidvalidity: int, uid: int) -> str:
     return f"{uidvalidity:08x}{uid:08x}"
 
 
+def given_anew(before: int, now: int) -> bool:
+    """From two UIDNEXTs under one UIDVALIDITY, an earlier and a later one; 0: not told.
+
+    UIDNEXT never shrinks (RFC 3501 section 2.3.1.1): where it has, all UIDs may be other messages.
+    """
+    return 0 < now < before
+
+
+def places(uids: "array[int]", wanted: Iterable[int]) -> list[int]:
+    """The indices, ascending, of those that are in `uids`, which ascends. Costs by what is wanted."""
+    found = ((bisect_left(uids, uid), uid) for uid in set(wanted))
+    return sorted(place for place, uid in found if place < len(uids) and uids[place] == uid)
+
+
+def left_out(column: "array[int]", indices: Iterable[int]) -> "array[int]":
+    """A copy without the entries at these ascending indices."""
+    kept = array(column.typecode)
+    begin = 0
+    for index in indices:
+        kept += column[begin:index]
+        begin = index + 1
+    return kept + column[begin:]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """UIDs ascending, and the size in octets of each, index for index."""
+    """UIDs ascending, and the size in octets of each, index for index. The arrays are never written to."""
 
     uidvalidity: int
     uids: "array[int]"
@@ -45,21 +69,24 @@ class Snapshot:
 
     def without(self, uids: AbstractSet[int]) -> "Snapshot":
         """As if these had never been there."""
-        if uids.isdisjoint(self.uids):
+        indices = places(self.uids, uids)
+        if not indices:
             return self
-        kept = [index for index, uid in enumerate(self.uids) if uid not in uids]
-        return replace(
-            self,
-            uids=array("I", map(self.uids.__getitem__, kept)),
-            sizes=array("Q", map(self.sizes.__getitem__, kept)),
-        )
+        return replace(self, uids=left_out(self.uids, indices), sizes=left_out(self.sizes, indices))
 
     def corrected(self, sizes: Mapping[int, int]) -> "Snapshot":
         """With the octets that are known better than the upstream tells, by UID."""
-        if sizes.keys().isdisjoint(self.uids):
+        indices = places(self.uids, sizes)
+        if not indices:
             return self
-        known = array("Q", (sizes.get(uid, size) for uid, size in zip(self.uids, self.sizes, strict=True)))
+        known = self.sizes[:]
+        for index in indices:
+            known[index] = sizes[self.uids[index]]
         return replace(self, sizes=known)
+
+    def sizes_of(self, uids: Iterable[int]) -> dict[int, int]:
+        """Octets by UID, of those that are in it."""
+        return {self.uids[index]: self.sizes[index] for index in places(self.uids, uids)}
 
     def size_of(self, uid: int) -> int:
         """Of a UID that is in it."""

@@ -120,6 +120,7 @@ def test_ten_thousand_rows_of_another_shape_are_read_too() -> None:
         (b"* 1 FETCH (UID 1_0 RFC822.SIZE 10)\r\n" + DONE, UpstreamError),
         (b"* 1 FETCH (UID +1 RFC822.SIZE 10)\r\n" + DONE, UpstreamError),
         (b"* 1 FETCH (UID 1 RFC822.SIZE 99999999999999999999)\r\n" + DONE, UpstreamError),
+        (b"* 1 FETCH (UID 1 RFC822.SIZE 9223372036854775808)\r\n" + DONE, UpstreamError),
         (b"* 1 FETCH (UID 1 RFC822.SIZE -1)\r\n" + DONE, UpstreamError),
         (b"* 1 FETCH (UID 1 RFC822.SIZE " + b"9" * 5000 + b")\r\n" + DONE, UpstreamError),
         (b"* 1 FETCH (UID 1 RFC822.SIZE 10\r\n" + DONE, UpstreamError),
@@ -298,3 +299,19 @@ async def test_a_select_that_says_less_or_more_than_usual_is_no_reason_to_refuse
     snapshot = (await upstream.open()).snapshot
     assert pairs(snapshot) == ALL
     assert not snapshot.read_only
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [("4294967295", 4294967295), ("4294967296", 0), ("9223372036854775808", 0), ("-5", 0), ("0", 0)],
+)
+async def test_a_uidnext_outside_its_range_was_not_told(
+    fake: FakeImap, upstream: Upstream, told: str, known: int
+) -> None:
+    fake.on("SELECT", Edit(r"UIDNEXT \d+", f"UIDNEXT {told}"))
+    assert (await upstream.open()).snapshot.uidnext == known
+
+
+async def test_the_largest_size_is_a_size(fake: FakeImap, upstream: Upstream) -> None:
+    fake.on("UID FETCH", Item("RFC822.SIZE", str(2**63 - 1)), uid=2)
+    assert (await upstream.open()).snapshot.size_of(2) == 2**63 - 1

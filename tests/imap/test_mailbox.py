@@ -17,7 +17,7 @@ from gateway.telemetry.events import UpstreamReconnected
 from tests.fakes.faults import Bye, Close, Delay, EndlessLine, Hold, Say, Send, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
-from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, read, secured, uids
+from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, commit, read, secured, uids
 
 LARGE = bytes(range(256)) * 4096  # a megabyte
 HUGE = bytes(range(256)) * 8192
@@ -188,6 +188,20 @@ async def test_a_mailbox_that_was_made_anew_is_not_taken_for_ours(fake: FakeImap
     fake.drop()
     with pytest.raises(UpstreamError, match="UIDVALIDITY changed"):
         await read(mailbox, 1)
+
+
+async def test_a_server_that_gave_its_uids_anew_is_not_taken_for_ours_whatever_the_sizes_are(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    mailbox = await upstream.open()
+    validity = mailbox.snapshot.uidvalidity
+    fake.expunge("ann", [1, 2, 3])
+    (new,) = fake.deliver("ann", [ONE])
+    fake.renumber("ann", validity=validity, uids={new: 1})
+    fake.drop()
+    with pytest.raises(UpstreamError, match="UIDNEXT has shrunk"):
+        await commit(mailbox, delete=(1,))
+    assert uids(fake) == [1]
 
 
 async def test_a_server_that_is_down_is_unreachable_and_back_when_it_is_up(
