@@ -56,6 +56,7 @@ soak: packages $(VENV)/.test
 .PHONY: bench
 bench: packages $(VENV)/.bench
 	$(BIN)/python -m tests.bench $(BENCH)
+	$(BIN)/python -m tests.documents
 
 # What the tests use of Debian: installed where we may, skipped tests say what is missing where we may not.
 packages: tests/debian-packages.txt

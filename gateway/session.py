@@ -218,7 +218,7 @@ class Session:
 
     def _beginning(self, command: Command) -> Beginning:
         number, lines = command.numbers
-        return Beginning(self._mailbox, self._drop.uid(number), self._drop.size(number), lines)
+        return Beginning(self._mailbox, self._drop.uid(number), lines)
 
     # UPDATE
 

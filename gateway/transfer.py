@@ -43,22 +43,20 @@ async def whole(body: Body, done: Callable[[int], None]) -> AsyncGenerator[bytes
 class Beginning:
     """TOP: a message from its start, asked for again and further where the first part was too short.
 
-    Never pieced together from two ranges: several servers get the second one wrong. `limit` is how far is asked:
-    octets, or None for the whole message.
+    Never pieced together from two ranges: several servers get the second one wrong. `limit` is how far is asked.
     """
 
-    def __init__(self, mailbox: Mailbox, uid: int, size: int, lines: int) -> None:
+    def __init__(self, mailbox: Mailbox, uid: int, lines: int) -> None:
+        self.limit = TOP_HEADER_OCTETS + TOP_LINE_OCTETS * lines
         self._mailbox = mailbox
         self._uid = uid
-        self._size = size
-        self.limit = self._within(TOP_HEADER_OCTETS + TOP_LINE_OCTETS * lines)
         self._lines = lines
 
     def text_in(self, octets: bytes) -> bytes | None:
         """The text as it is sent, where these first octets are enough."""
         encoder = BodyEncoder(self._lines)
         text = encoder.feed(octets) + encoder.finish()
-        return text if encoder.done or self.limit is None or len(octets) < self.limit else None
+        return text if encoder.done or len(octets) < self.limit else None
 
     async def open(self) -> Body:
         """Ask for the first part. Raises what Mailbox.open_body raises."""
@@ -80,12 +78,8 @@ class Beginning:
                         break
             finally:
                 await body.aclose()
-            if encoder.done or self.limit is None or came < self.limit:
+            if encoder.done or came < self.limit:
                 break
-            self.limit = self._within(self.limit * TOP_GROWTH)
+            self.limit *= TOP_GROWTH
             body = await self.open()
         yield encoder.finish()
-
-    def _within(self, octets: int) -> int | None:
-        """`octets`, or None for the whole message where that is no more."""
-        return octets if octets < self._size else None

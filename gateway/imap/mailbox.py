@@ -17,13 +17,14 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.imap import commit
-from gateway.imap.bodies import BodyReader
+from gateway.imap.bodies import BodyReader, fetch_some
 from gateway.imap.client import Client
 from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts, connect_and_log_in, say_goodbye
 from gateway.imap.listing import take_snapshot
-from gateway.maildrop import CommitPlan, Snapshot, given_anew
-from gateway.ports import Account, forget_copied
+from gateway.imap.pursuit import HeldBody, Pursuit
+from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot, given_anew
+from gateway.ports import Account, Body, forget_copied
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
 from gateway.threads import Threads
 
@@ -46,6 +47,7 @@ class UpstreamMailboxes:
         self._threads = threads
         self._timeouts = timeouts
         self._emit = emit
+        self._allowance = Allowance()
 
     async def open(self, account: Account, admit: Callable[[], None]) -> "UpstreamMailbox":
         """One crossing into a thread, whatever it takes: connect, log in, admit, SELECT, list."""
@@ -55,7 +57,9 @@ class UpstreamMailboxes:
         except asyncio.CancelledError:
             opening.add_done_callback(self._hang_up)
             raise
-        return UpstreamMailbox(account, client, snapshot, self._logins, self._threads, self._timeouts, self._emit)
+        return UpstreamMailbox(
+            account, client, snapshot, self._logins, self._threads, self._timeouts, self._emit, self._allowance
+        )
 
     def _open(self, account: Account, admit: Callable[[], None]) -> tuple[Client, Snapshot]:
         client = connect_and_log_in(account, self._timeouts)
@@ -86,18 +90,26 @@ class UpstreamMailbox:
         threads: Threads,
         timeouts: Timeouts,
         emit: Callable[[Event], None],
+        allowance: Allowance,
     ) -> None:
         self.snapshot = snapshot
         self._account = account
         self._logins = logins
         self._client: Client | None = client
+        self._ahead = Pursuit(ReadAhead(snapshot, allowance), self._fetch_some, account.credentials.user, emit)
         self._sizes_differ = False  # this server's sizes are not to be relied on
         self._threads = threads
         self._timeouts = timeouts
         self._emit = emit
 
-    async def open_body(self, uid: int, octets: int | None = None) -> "UpstreamBody":
+    async def open_body(self, uid: int, octets: int | None = None) -> Body:
+        held = await self._ahead.fetch(uid, octets)
+        return HeldBody(held) if held is not None else await self._open_alone(uid, octets)
+
+    async def _open_alone(self, uid: int, octets: int | None) -> "UpstreamBody":
         listed = self.snapshot.size_of(uid)
+        if octets is not None and octets >= listed:
+            octets = None
         lengths: list[int] = []
 
         def begin(client: Client) -> UpstreamBody:
@@ -125,8 +137,27 @@ class UpstreamMailbox:
             raise UpstreamError(f"UID {uid} comes with {' and then '.join(map(str, lengths))} octets")
         self._sizes_differ = True
 
-    def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:  # noqa: ARG002 - nothing is read ahead yet
-        return None
+    def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
+        return self._ahead.at_hand(uid, octets)
+
+    async def _fetch_some(self, uids: tuple[int, ...], octets: int | None) -> list[tuple[int, bytes]]:
+        """Those that come as they are listed. Raises GatewayError."""
+        client = self._client
+        if client is None:
+            return []
+
+        def fetch() -> list[tuple[int, bytes]]:
+            client.transport.allow(self._timeouts.response)
+            with translated("reading ahead"):
+                return list(fetch_some(client.transport, uids, octets))
+
+        def is_as_listed(uid: int, length: int) -> bool:
+            listed = self.snapshot.size_of(uid)
+            return self._sizes_differ or length == min(listed, octets or listed)
+
+        came = await self._guarded(client, fetch)
+        wanted = frozenset(uids)
+        return [(uid, body) for uid, body in came if uid in wanted and is_as_listed(uid, len(body))]
 
     def learn(self, uid: int, octets: int) -> None:
         """An IMAP server is not told what it should know."""
@@ -160,6 +191,7 @@ class UpstreamMailbox:
 
     async def close(self) -> None:
         """Nobody waits for the farewell."""
+        await self._ahead.stop()
         client, self._client = self._client, None
         if client is not None:
             self._logins.start(say_goodbye, client)
@@ -197,6 +229,7 @@ class UpstreamMailbox:
 
         The client has been let in: what fails now is never its password, nor another session of its own.
         """
+        await self._ahead.settled()
         try:
             return await self._on_this_or_the_next(work)
         except (BadCredentials, MaildropInUse) as error:

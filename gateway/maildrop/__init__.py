@@ -1,5 +1,6 @@
 """The idea between POP3 and IMAP, pure: a numbered, frozen, deletable list of messages."""
 
+from gateway.maildrop.ahead import Allowance, ReadAhead
 from gateway.maildrop.doubt import UNSTABLE, Caution, Sighting, Verdict, judge
 from gateway.maildrop.maildrop import Maildrop
 from gateway.maildrop.memory import (
@@ -18,6 +19,7 @@ from gateway.maildrop.snapshot import Snapshot, given_anew, unique_id
 
 __all__ = [
     "UNSTABLE",
+    "Allowance",
     "Caution",
     "CommitPlan",
     "Correction",
@@ -27,6 +29,7 @@ __all__ = [
     "Memory",
     "OnDelete",
     "Policy",
+    "ReadAhead",
     "Recognised",
     "Revision",
     "Sighting",

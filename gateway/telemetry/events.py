@@ -176,6 +176,16 @@ class UpstreamReconnected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAheadFailed(Event):
+    """No client waited for it: what is really wrong shows when one does."""
+
+    name = "read-ahead failed"
+    level = "debug"
+    user: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded(Event):
     """The summary: one a session, always."""
 

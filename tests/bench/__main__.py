@@ -1,34 +1,31 @@
 """`python -m tests.bench`: see `--help`, and README.md for what it measures."""
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from tests.bench import machine, report
+from tests.bench import crowd, growth, machine, profile, report
 from tests.bench.results import Results
-from tests.bench.rows import FULL, QUICK, Row, table
-from tests.bench.run import bench, measure
+from tests.bench.rows import FULL, QUICK, Row, Scale, table
+from tests.bench.run import Tell, bench, measure
 
 SHOWN = Path(__file__).parent / "results"  # what the README shows
 PASSING = Path(__file__).parents[2] / ".cache" / "bench"  # of runs in part
-
-
-def _chosen(names: str, rows: tuple[Row, ...]) -> list[Row]:
-    known = {row.key: row for row in rows}
-    wanted = [name.strip() for name in names.split(",") if name.strip()] or list(known)
-    unknown = sorted(set(wanted) - set(known))
-    if unknown:
-        raise click.BadParameter(f"no row {', '.join(unknown)}; there are {', '.join(known)}", param_hint="--rows")
-    return [known[name] for name in wanted]
+EXTRAS = ("crowd", "growth")
+QUIET_LOAD = 0.7
 
 
 @click.command()
-@click.option("--rows", "names", default="", help="Some rows only: poll-10,retr-small.")
+@click.option("--rows", "names", default="", help="Some only: poll-10,retr-small; also crowd and growth.")
 @click.option("--rounds", type=click.IntRange(1), help="How often each takes its turn.")
-@click.option("--quick", is_flag=True, help="Fewer polls, fewer large messages, three rounds.")
+@click.option("--quick", is_flag=True, help="Three rounds, fewer polls and large messages; no crowd, no growth.")
+@click.option("--profile", "profiled", is_flag=True, help="Tell where the gateway's time goes in these rows.")
+@click.option("--no-plots", is_flag=True, help="Do without matplotlib.")
 @click.option(
     "--layout",
     type=click.Choice(["maildir", "sdbox", "mdbox"]),
@@ -36,27 +33,80 @@ def _chosen(names: str, rows: tuple[Row, ...]) -> list[Row]:
     show_default=True,
     help="How the upstream stores its mail.",
 )
-def main(names: str, rounds: int | None, quick: bool, layout: str) -> None:
-    """The gateway beside Dovecot's POP3 over imapc. A full run is what the README shows."""
+def main(names: str, rounds: int | None, quick: bool, profiled: bool, no_plots: bool, layout: str) -> None:
+    """The gateway beside Dovecot's POP3 over imapc, and beside raw IMAP.
+
+    All of it makes tests/bench/results; a part of it leaves its figures in .cache/bench.
+    """
     scale = QUICK if quick else FULL
-    chosen = _chosen(names, table(scale))
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    # Nothing runs beside the client but what it measures: the bar moves between runs only.
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress, bench(layout) as made:
-        task = progress.add_task("", total=len(chosen))
+    rows, extras = _chosen(names, table(scale), () if quick else EXTRAS)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    if os.getloadavg()[0] > QUIET_LOAD:
+        click.echo(f"others are at work here: the load is {os.getloadavg()[0]:.1f}", err=True)
+    if profiled:
+        _profile(rows, layout, console)
+        return
+    results = _measure(rows, extras, scale, rounds or scale.rounds, layout)
+    folder = PASSING if names or quick or rounds or layout != "maildir" else SHOWN
+    _write(results, folder, plots=not no_plots)
+    report.show(results, console)
+    click.echo(f"in {folder}", err=True)
 
-        def tell(words: str) -> None:
-            progress.update(task, description=words, refresh=True)
 
-        about, outcomes = machine.describe(), []
-        for row in chosen:
-            outcomes.append(measure(made, row, rounds or scale.rounds, tell))
+def _chosen(names: str, rows: Sequence[Row], extras: Sequence[str]) -> tuple[list[Row], list[str]]:
+    known = {row.key: row for row in rows}
+    wanted = [name.strip() for name in names.split(",") if name.strip()] or [*known, *extras]
+    unknown = sorted(set(wanted) - {*known, *EXTRAS})
+    if unknown:
+        there = ", ".join([*known, *EXTRAS])
+        raise click.BadParameter(f"no row {', '.join(unknown)}; there are {there}", param_hint="--rows")
+    return [known[name] for name in wanted if name in known], [name for name in wanted if name in EXTRAS]
+
+
+def _measure(rows: list[Row], extras: list[str], scale: Scale, rounds: int, layout: str) -> Results:
+    about, outcomes = machine.describe(), []
+    with _progress() as progress, bench(layout) as made:
+        task = progress.add_task("", total=len(rows) + len(extras))
+        tell = _telling(progress, task)
+        for row in rows:
+            outcomes.append(measure(made, row, rounds, tell))
             progress.advance(task)
-    results = Results(about, outcomes)
-    folder = PASSING if names or quick or rounds else SHOWN
+        among = crowd.measure(made, tell) if "crowd" in extras else None
+        points = growth.measure(made, tell) if "growth" in extras else []
+        progress.update(task, description="done", completed=len(rows) + len(extras), refresh=True)
+    return Results(about, outcomes, points, among)
+
+
+def _profile(rows: list[Row], layout: str, console: Console) -> None:
+    with _progress() as progress, bench(layout) as made:
+        tell = _telling(progress, progress.add_task("", total=None))
+        files = [PASSING / f"profile-{row.key}.txt" for row in rows]
+        for row, file in zip(rows, files, strict=True):
+            profile.record(made, row, file, tell)
+    for row, file in zip(rows, files, strict=True):
+        profile.show(row, file, console)
+
+
+def _progress() -> Progress:
+    """Nothing runs beside the client but what it measures: the bar moves between runs only."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+
+
+def _write(results: Results, folder: Path, plots: bool) -> None:
     results.write(folder / "results.json")
     (folder / "table.md").write_text(report.as_markdown(results))
-    report.show(results, Console(width=None if sys.stdout.isatty() else 160))
+    if plots:
+        from tests.bench import plots as drawn  # noqa: PLC0415 - matplotlib is there for the bench only
+
+        if results.outcomes:
+            drawn.ratios(results, folder / "ratios.png")
+        if results.growth:
+            drawn.growth(results.growth, folder / "growth.png")
+
+
+def _telling(progress: Progress, task: TaskID) -> Tell:
+    return lambda words: progress.update(task, description=words, refresh=True)
 
 
 if __name__ == "__main__":

@@ -58,6 +58,10 @@ class Pop3:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Without QUIT."""
         self._socket.close()
 
     def log_in(self, user: str) -> None:

@@ -220,7 +220,9 @@ class Upstream(Dovecot):
     def __init__(
         self, folder: Path, certificates: Certificates, layout: str = "maildir", clients_a_process: int = 1
     ) -> None:
-        self.imap, self.imaps, self.pop3, self.pop3s = (Address(HOST, port) for port in free_ports(4))
+        imap, imaps, pop3, pop3s = free_ports(4)
+        self.imap, self.imaps = Address(HOST, imap), Address(HOST, imaps, tls=True)
+        self.pop3, self.pop3s = Address(HOST, pop3), Address(HOST, pop3s, tls=True)
         self.ca_file = certificates.ca_file
         super().__init__(
             folder,
@@ -228,10 +230,10 @@ class Upstream(Dovecot):
             certificates,
             layout=layout,
             password=PASSWORD,
-            imap=self.imap.port,
-            imaps=self.imaps.port,
-            pop3=self.pop3.port,
-            pop3s=self.pop3s.port,
+            imap=imap,
+            imaps=imaps,
+            pop3=pop3,
+            pop3s=pop3s,
             clients_a_process=clients_a_process,
             service_count=1000 if clients_a_process == 1 else 0,
         )
@@ -244,7 +246,8 @@ class Imapc(Dovecot):
     def __init__(
         self, folder: Path, certificates: Certificates, upstream: Address, *, tuned: bool = False
     ) -> None:
-        self.pop3, self.pop3s = (Address(HOST, port) for port in free_ports(2))
+        pop3, pop3s = free_ports(2)
+        self.pop3, self.pop3s = Address(HOST, pop3), Address(HOST, pop3s, tls=True)
         super().__init__(
             folder,
             _PEER + (_TUNED if tuned else ""),
@@ -253,8 +256,8 @@ class Imapc(Dovecot):
             imapc_ssl="imaps" if upstream.tls else "no",
             auth_ssl=f"ssl=imaps ssl_ca_file={certificates.ca_file}" if upstream.tls else "",
             ca_file=certificates.ca_file,
-            pop3=self.pop3.port,
-            pop3s=self.pop3s.port,
+            pop3=pop3,
+            pop3s=pop3s,
         )
         _wait_for_greeting(self, self.pop3)
 

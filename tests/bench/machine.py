@@ -42,11 +42,12 @@ def _dovecot() -> str:
 
 
 def _commit() -> str:
-    """Of the working copy; a tarball has none."""
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude", "*"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
+    """The last change of the gateway itself; a tarball knows none."""
+    root = str(Path(__file__).parents[2])
+    last = subprocess.run(
+        ["git", "-C", root, "log", "-1", "--format=%h", "--", "gateway"], capture_output=True, text=True
     )
-    return f" ({asked.stdout.strip()})" if asked.returncode == 0 else ""
+    if last.returncode or not last.stdout:
+        return ""
+    changed = subprocess.run(["git", "-C", root, "diff", "--quiet", "HEAD", "--", "gateway"]).returncode
+    return f" ({last.stdout.strip()}{', changed' if changed else ''})"

@@ -42,19 +42,23 @@ def message(chance: random.Random, number: int, octets: int) -> bytes:
     """Of `octets` octets or a line more: a note, plain text with its alternative, or text and an attachment."""
     head = _head(chance, number)
     if octets <= NOTE_OCTETS:
-        return (head[0] + CRLF + "Noted." + CRLF).encode()
-    text = CRLF.join(head)
+        return f"{head}{CRLF}Noted.{CRLF}".encode()
+    text = head + _trace(chance)
     shape = _attachment if octets > SMALL_MOST or number % 4 == 0 else _alternative if number % 2 else _plain
-    return (text + CRLF + shape(chance, max(octets - len(text), 200))).encode()
+    return (text + shape(chance, max(octets - len(text), 200))).encode()
 
 
-def _head(chance: random.Random, number: int) -> list[str]:
+def _head(chance: random.Random, number: int) -> str:
     who = f"{chance.choice(_WORDS)}.{chance.choice(_WORDS)}"
-    brief = (
+    return (
         f"From: {who.title()} <{who}@example.org>{CRLF}To: <reader@example.com>{CRLF}"
         f"Subject: {_text(chance, 40).strip()}{CRLF}Date: Mon, 6 Jan 2025 10:{number % 60:02d}:00 +0000{CRLF}"
         f"Message-ID: <{number}.{chance.getrandbits(64):x}@example.org>{CRLF}"
     )
+
+
+def _trace(chance: random.Random) -> str:
+    """What the way leaves in a header: most of it, nowadays."""
     hops = [
         f"Received: from mx{hop}.example.org (mx{hop}.example.org [192.0.2.{hop}]){CRLF}"
         f"\tby mail.example.com with ESMTPS id {chance.getrandbits(48):012x}; Mon, 6 Jan 2025 10:00:0{hop} +0000"
@@ -63,7 +67,7 @@ def _head(chance: random.Random, number: int) -> list[str]:
     signature = base64.b64encode(chance.randbytes(256)).decode()
     lines = [signature[at : at + 70] for at in range(0, len(signature), 70)]
     seal = f"DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=s1;{CRLF}\tb=" + f"{CRLF}\t ".join(lines)
-    return [brief + "MIME-Version: 1.0", *hops, seal]
+    return CRLF.join([*hops, seal, "MIME-Version: 1.0", ""])
 
 
 def _plain(chance: random.Random, octets: int) -> str:

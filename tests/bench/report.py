@@ -1,54 +1,127 @@
-"""The table, for a terminal and for the README."""
+"""The tables, for a terminal and for the README."""
+
+from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.results import Figures, Outcome, Results
+from tests.bench.results import Figures, Outcome, Point, Results
 
-HEADINGS = (
-    *("work", "gateway", "Dovecot imapc", "ratio", "goal", ""),
-    *("imapc tuned", "own POP3", "raw IMAP", "client alone", "memory", "of imapc"),
+GOALS = ("work", "gateway", "Dovecot imapc", "ratio", "goal", "", "raw IMAP", "memory", "of imapc")
+OTHERS = (
+    "work",
+    "imapc tuned",
+    "gateway to it",
+    "Dovecot's own POP3",
+    "gateway to it",
+    "client alone",
+    "its part",
 )
-_OTHERS = ("tuned", "native", "limit", "null")
+GROWTH = ("messages", "cold", "of imapc", "unchanged", "of imapc", "memory", "of imapc")
 
 
-def cells(outcome: Outcome) -> tuple[str, ...]:
-    """A row of the table, as HEADINGS names its columns."""
-    figures, ratio = outcome.figures, outcome.ratio()
-    return (
-        outcome.title,
-        _figure(figures.get("gateway"), outcome.unit),
-        _figure(figures.get("peer"), outcome.unit),
-        f"{ratio:.1f}" if ratio is not None else "",
-        f"{outcome.goal:g}",
-        "✓" if not outcome.short else "✗",
-        *(_figure(figures.get(name), outcome.unit) + _times(outcome, name) for name in _OTHERS),
-        *(_memory(figures.get(name)) for name in ("gateway", "peer")),
-    )
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table: lines of as many cells as there are headings."""
+
+    headings: tuple[str, ...]
+    lines: list[tuple[str, ...]]
+    short: frozenset[int] = frozenset()  # lines that fall short
+
+
+def sheets(results: Results) -> list[Sheet]:
+    """All that there are figures for."""
+    outcomes = results.outcomes
+    short = frozenset(number for number, outcome in enumerate(outcomes) if outcome.short)
+    made = [
+        Sheet(GOALS, [_goals(outcome) for outcome in outcomes], short),
+        Sheet(OTHERS, [line for line in map(_others, outcomes) if any(line[1:])]),
+        Sheet(GROWTH, _growth(results)),
+    ]
+    return [sheet for sheet in made if sheet.lines]
+
+
+def words(results: Results) -> list[str]:
+    """What is no table."""
+    short = [line for outcome in results.outcomes for line in outcome.short]
+    said = ["Short of the goal: " + "; ".join(short) + "."] if short else []
+    if results.outcomes and not short:
+        said = ["All goals are reached."]
+    if (crowd := results.crowd) is not None:
+        said.append(
+            f"{crowd.sessions:,} idle sessions on one worker: {number(crowd.kilobytes)} kB each; a poll takes "
+            f"{number(crowd.login_among * 1000)} ms among them (at most {number(crowd.login_among_most * 1000)}), "
+            f"{number(crowd.login_alone * 1000)} ms alone."
+        )
+    names = ("gateway", "peer", "python", "processor", "memory", "system", "date")
+    machine = ", ".join(results.machine[name] for name in names if results.machine.get(name))
+    return [*said, f"Measured with {machine}."]
 
 
 def as_markdown(results: Results) -> str:
-    lines = [HEADINGS, ("---", *["---:"] * (len(HEADINGS) - 1)), *map(cells, results.outcomes)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    words = [_machine(results), *_crowd(results), *_short(results)]
-    return table + "\n\n" + "\n".join(words) + "\n"
+    parts = []
+    for sheet in sheets(results):
+        rule = ("---", *["---:"] * (len(sheet.headings) - 1))
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in (sheet.headings, rule, *sheet.lines)))
+    return "\n\n".join([*parts, *words(results)]) + "\n"
 
 
 def show(results: Results, console: Console) -> None:
-    table = Table(box=box.SIMPLE_HEAD)
-    for number, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="left" if number == 0 else "right", overflow="fold")
-    for outcome in results.outcomes:
-        table.add_row(*cells(outcome), style=None if not outcome.short else "yellow")
-    console.print(table)
-    for line in (_machine(results), *_crowd(results), *_short(results)):
-        console.print(line, soft_wrap=True, highlight=False)
+    for sheet in sheets(results):
+        table = Table(box=box.SIMPLE_HEAD)
+        for place, heading in enumerate(sheet.headings):
+            table.add_column(heading, justify="right" if place else "left")
+        for place, cells in enumerate(sheet.lines):
+            table.add_row(*cells, style="yellow" if place in sheet.short else None)
+        console.print(table)
+    for line in words(results):
+        console.print(line, highlight=False)
 
 
 def number(value: float) -> str:
     """Three figures that count, thousands apart."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _goals(outcome: Outcome) -> tuple[str, ...]:
+    figures, ratio = outcome.figures, outcome.ratio()
+    return (
+        outcome.title,
+        *(_figure(figures.get(name), outcome.unit) for name in ("gateway", "peer")),
+        number(ratio) if ratio is not None else "",
+        number(outcome.goal),
+        "short" if outcome.short else "reached",
+        _figure(figures.get("limit"), outcome.unit),
+        *(_memory(figures.get(name)) for name in ("gateway", "peer")),
+    )
+
+
+def _others(outcome: Outcome) -> tuple[str, ...]:
+    compared = []
+    for name in ("tuned", "native"):
+        ratio = outcome.ratio(name)
+        compared += [_figure(outcome.figures.get(name), outcome.unit), "" if ratio is None else f"{ratio:.2f}"]
+    part = outcome.figures["gateway"].client
+    return (
+        outcome.title,
+        *compared,
+        _figure(outcome.figures.get("null"), outcome.unit),
+        f"{part:.0%}" if part is not None and any(compared) else "",
+    )
+
+
+def _growth(results: Results) -> list[tuple[str, ...]]:
+    found = {(point.subject, point.messages): _point(point) for point in results.growth}
+    lines = []
+    for size in sorted({point.messages for point in results.growth}):
+        ours, theirs = (found.get((name, size), ("", "", "")) for name in ("gateway", "peer"))
+        lines.append((f"{size:,}", *(cell for pair in zip(ours, theirs, strict=True) for cell in pair)))
+    return lines
+
+
+def _point(point: Point) -> tuple[str, str, str]:
+    return f"{number(point.cold)} s", f"{number(point.warm)} s", f"{point.memory / 1024:.0f} MiB"
 
 
 def _figure(figures: Figures | None, unit: str) -> str:
@@ -57,26 +130,5 @@ def _figure(figures: Figures | None, unit: str) -> str:
     return f"{number(figures.median)}{'' if unit.startswith('/') else ' '}{unit}"
 
 
-def _times(outcome: Outcome, name: str) -> str:
-    """Of those with whom it is compared besides the peer."""
-    ratio = outcome.ratio(name) if name in ("tuned", "native") else None
-    return f" ({ratio:.2g})" if ratio is not None else ""
-
-
 def _memory(figures: Figures | None) -> str:
     return f"{figures.memory / 1024:.0f} MiB" if figures and figures.memory else ""
-
-
-def _machine(results: Results) -> str:
-    said = results.machine
-    names = ("gateway", "peer", "python", "processor", "memory", "system", "date")
-    return ", ".join(said[name] for name in names if said.get(name)) + "."
-
-
-def _crowd(results: Results) -> list[str]:
-    return []
-
-
-def _short(results: Results) -> list[str]:
-    short = [line for outcome in results.outcomes for line in outcome.short]
-    return ["Short of the goal: " + "; ".join(short) + "." if short else "All goals are reached."]

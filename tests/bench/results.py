@@ -54,11 +54,34 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """What one subject took to open one mailbox."""
+
+    subject: str
+    messages: int
+    cold: float  # seconds to the end of STAT, UIDL and LIST
+    warm: float
+    memory: int  # kB at most while it opened cold
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Idle sessions on one worker, and a newcomer among them."""
+
+    sessions: int
+    kilobytes: float  # PSS of the gateway by session
+    login_alone: float  # seconds for a poll while nobody else is there: the median
+    login_among: float  # the same among them
+    login_among_most: float  # and the longest of them
+    seconds: float  # until all of them had logged in, one after the other
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     machine: dict[str, str]
     outcomes: list[Outcome]
-    growth: list[dict[str, float]] = field(default_factory=list)
-    crowd: dict[str, float] = field(default_factory=dict)
+    growth: list[Point] = field(default_factory=list)
+    crowd: Crowd | None = None
 
     def write(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,4 +94,6 @@ class Results:
             Outcome(**row | {"figures": {name: Figures(**one) for name, one in row["figures"].items()}})
             for row in read["outcomes"]
         ]
-        return cls(**read | {"outcomes": outcomes})
+        growth = [Point(**point) for point in read["growth"]]
+        crowd = Crowd(**read["crowd"]) if read["crowd"] else None
+        return cls(read["machine"], outcomes, growth, crowd)

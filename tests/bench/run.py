@@ -4,10 +4,9 @@ import contextlib
 import gc
 import hashlib
 import os
-import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,31 +16,39 @@ from tests.bench.dovecot import Upstream
 from tests.bench.mail import Mailbox
 from tests.bench.memory import Peak
 from tests.bench.results import Figures, Outcome
-from tests.bench.rows import FAR_SECONDS, Row, Way, poll, retrieve, transfer
+from tests.bench.rows import FAR_SECONDS, Row, Way
 from tests.bench.subjects import SUBJECTS, Scene, Subject, far
+from tests.bench.work import poll_once
 from tests.servers import tls
+from tests.servers.tls import Certificates
 
 # A run leaves work behind: flags set after QUIT, processes that end. It is not the next one's to bear.
 SETTLE_SECONDS = 0.1
 WARM_UP = 2
 ALONE = Mailbox("alone", 1)
 
+NONE: Mapping[str, object] = {}
 Tell = Callable[[str], None]
 
 
 @dataclass
 class Bench:
-    """The upstream, filled as rows ask for it, in a folder in memory."""
+    """An upstream, filled as rows ask for it, in a folder in memory."""
 
     folder: Path
-    layout: str = "maildir"
-    profile: Path | None = None
+    certificates: Certificates
+    upstream: Upstream
     _filled: set[str] = field(default_factory=set)
 
-    def __post_init__(self) -> None:
-        self.certificates = tls.make(self.folder)
-        self.certificates.key_file.chmod(0o644)
-        self.upstream = Upstream(self.folder / "upstream", self.certificates, self.layout)
+    @contextlib.contextmanager
+    def beside(self, layout: str, clients_a_process: int = 1) -> Iterator["Bench"]:
+        """The same with another upstream."""
+        with _folder("upstream-", self.folder) as folder:
+            upstream = Upstream(folder / "dovecot", self.certificates, layout, clients_a_process)
+            try:
+                yield Bench(folder, self.certificates, upstream)
+            finally:
+                upstream.stop()
 
     def fill(self, mailbox: Mailbox) -> None:
         if mailbox.name not in self._filled:
@@ -49,33 +56,38 @@ class Bench:
             self._filled.add(mailbox.name)
 
     @contextlib.contextmanager
-    def scene(self, mailbox: Mailbox, way: Way = Way.CLEAR, **settings: object) -> Iterator[Scene]:
+    def scene(
+        self, mailbox: Mailbox, way: Way = Way.CLEAR, settings: Mapping[str, object] = NONE
+    ) -> Iterator[Scene]:
         """A new folder for all who take part, and the way to the upstream."""
         self.fill(mailbox)
         with contextlib.ExitStack() as stack:
-            folder = Path(tempfile.mkdtemp(prefix="row-", dir=self.folder))
-            folder.chmod(0o755)
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder = stack.enter_context(_folder("row-", self.folder))
             upstream = self.upstream.imaps if way is Way.TLS else self.upstream.imap
-            if upstream.tls != (way is Way.TLS):
-                upstream = replace(upstream, tls=way is Way.TLS)
             if way is Way.FAR:
                 upstream = stack.enter_context(far(upstream, FAR_SECONDS))
-            yield Scene(
-                folder, self.certificates, self.upstream, upstream, mailbox, way is Way.TLS, settings, self.profile
-            )
+            yield Scene(folder, self.certificates, self.upstream, upstream, mailbox, settings)
 
 
 @contextlib.contextmanager
-def bench(layout: str = "maildir", profile: Path | None = None) -> Iterator[Bench]:
-    with contextlib.ExitStack() as stack:
-        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        folder = Path(tempfile.mkdtemp(prefix="bench-", dir=place))
-        folder.chmod(0o755)
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        made = Bench(folder, layout, profile)
-        stack.callback(made.upstream.stop)
-        yield made
+def bench(layout: str = "maildir") -> Iterator[Bench]:
+    place = Path("/dev/shm")
+    with _folder("bench-", place if os.access(place, os.W_OK) else None) as folder:
+        certificates = tls.make(folder)
+        certificates.key_file.chmod(0o644)
+        upstream = Upstream(folder / "upstream", certificates, layout)
+        try:
+            yield Bench(folder, certificates, upstream)
+        finally:
+            upstream.stop()
+
+
+@contextlib.contextmanager
+def _folder(prefix: str, place: Path | None) -> Iterator[Path]:
+    """Which Dovecot's account may enter, too."""
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=place, ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def measure(bench: Bench, row: Row, rounds: int, tell: Tell = lambda _: None) -> Outcome:
@@ -87,12 +99,12 @@ def measure(bench: Bench, row: Row, rounds: int, tell: Tell = lambda _: None) ->
         for subject in subjects.values():
             stack.callback(subject.stop)
         tell(f"{row.title}: warming up")
-        _warm_up(row, subjects)
-        runs: dict[str, list[Run]] = {name: [] for name in (*subjects, *(["limit"] if row.limit else []))}
+        _warm_up(row, subjects, scene)
+        runs: dict[str, list[Run]] = {name: [] for name in (*subjects, *(["limit"] if row.kind.limit else []))}
         for number in range(1, rounds + 1):
             for name, taken in runs.items():
                 tell(f"{row.title}: round {number} of {rounds}, {name}")
-                taken.append(_run(row, name, subjects.get(name), scene))
+                taken.append(_run(row, subjects.get(name), scene))
         figures = {
             name: Figures([run.figure for run in taken], client=max(run.client for run in taken))
             for name, taken in runs.items()
@@ -100,8 +112,9 @@ def measure(bench: Bench, row: Row, rounds: int, tell: Tell = lambda _: None) ->
         for name in ("gateway", "peer", "tuned"):
             if name in subjects:
                 tell(f"{row.title}: memory, {name}")
-                figures[name] = replace(figures[name], memory=_memory(row, name, subjects[name]))
-        return Outcome(row.key, row.title, row.unit, row.goal, row.least, row.native_goal, figures)
+                figures[name] = replace(figures[name], memory=_memory(row, subjects[name]))
+        kind = row.kind
+        return Outcome(row.key, row.title, kind.unit, row.goal, kind.least, row.native_goal, figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,47 +123,51 @@ class Run:
     client: float  # the client's processor time, as a part of the time that passed
 
 
-def _run(row: Row, name: str, subject: Subject | None, scene: Scene) -> Run:
-    if subject is not None and row.cold:
-        _forget(row, subject)
+def _run(row: Row, subject: Subject | None, scene: Scene) -> Run:
+    if subject is not None and row.kind.cold:
+        forget(row, subject)
     time.sleep(SETTLE_SECONDS)
     gc.collect()
     gc.disable()
     try:
         processor, begin = time.process_time(), time.perf_counter()
         if subject is not None:
-            figure = row.work(subject, row.mailbox, row.amount_for(name))
+            figure = row.kind.work(subject, row.mailbox, row.amount)
         else:
-            assert row.limit is not None
-            figure = row.limit(scene.upstream, row.mailbox, row.amount)
+            assert row.kind.limit is not None
+            figure = row.kind.limit(scene.upstream, row.mailbox, row.amount)
         return Run(figure, (time.process_time() - processor) / (time.perf_counter() - begin))
     finally:
         gc.enable()
 
 
-def _memory(row: Row, name: str, subject: Subject) -> int:
-    if row.cold:
-        _forget(row, subject)
+def _memory(row: Row, subject: Subject) -> int:
+    if row.kind.cold:
+        forget(row, subject)
     with Peak(subject.group) as peak:
-        row.work(subject, row.mailbox, row.amount_for(name))
+        row.kind.work(subject, row.mailbox, row.amount)
     return peak.kilobytes
 
 
-def _forget(row: Row, subject: Subject) -> None:
+def forget(row: Row, subject: Subject) -> None:
     """The mailbox, but not how to serve: somebody else logs in first."""
     subject.forget(row.mailbox.user())
-    poll(subject, ALONE, WARM_UP)
+    for _ in range(WARM_UP):
+        poll_once(subject, ALONE)
 
 
-def _warm_up(row: Row, subjects: dict[str, Subject]) -> None:
-    """All have seen the mailbox, and all show the same messages."""
+def _warm_up(row: Row, subjects: dict[str, Subject], scene: Scene) -> None:
+    """The upstream and all before it have seen the mailbox, and all show the same messages."""
+    if row.kind.limit:
+        row.kind.limit(scene.upstream, row.mailbox, row.amount)
     seen: dict[str, list[str]] = {}
     for name, subject in subjects.items():
         if name == "null":
             continue
-        if not row.cold:
-            poll(subject, row.mailbox, WARM_UP)
-        if row.work in (retrieve, transfer):
+        if not row.kind.cold:
+            for _ in range(WARM_UP):
+                poll_once(subject, row.mailbox)
+        if row.kind.reads:
             seen[name] = _digests(subject, row.mailbox)
     if len(set(map(tuple, seen.values()))) > 1:
         raise AssertionError(f"{row.key}: not everybody sends the same octets")

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,9 +30,11 @@ class Scene:
     files: Upstream
     upstream: Address  # as they reach it: in clear, over TLS, or far away
     mailbox: Mailbox
-    tls: bool
-    settings: dict[str, object]  # of the gateway, beyond listen, upstream and state
-    profile: Path | None = None
+    settings: Mapping[str, object]  # of the gateway, beyond listen, upstream and state
+
+    @property
+    def tls(self) -> bool:
+        return self.upstream.tls
 
 
 class Subject(Protocol):
@@ -95,7 +97,7 @@ class Gateway:
             settings["tls"] = {"certificate": str(made.cert_file), "key": str(made.key_file)}
         if upstream.tls:
             settings["upstream"] = {"url": settings["upstream"], "ca_file": str(made.ca_file)}
-        return settings | self._scene.settings
+        return settings | dict(self._scene.settings)
 
     def _start(self) -> None:
         arguments = ["-m", "gateway", "serve", "--config", str(self._folder / "gateway.yaml")]
@@ -122,7 +124,7 @@ class Peer:
         self._dovecot = Imapc(
             scene.folder / type(self).__name__, scene.certificates, scene.upstream, tuned=self.tuned
         )
-        self.address = Address(HOST, (self._dovecot.pop3s if scene.tls else self._dovecot.pop3).port, scene.tls)
+        self.address = self._dovecot.pop3s if scene.tls else self._dovecot.pop3
 
     @property
     def group(self) -> int:
@@ -145,7 +147,7 @@ class Native:
     """The upstream's own POP3, which reads the files. Its memory is the upstream's, and says nothing."""
 
     def __init__(self, scene: Scene) -> None:
-        self.address = Address(HOST, (scene.files.pop3s if scene.tls else scene.files.pop3).port, scene.tls)
+        self.address = scene.files.pop3s if scene.tls else scene.files.pop3
         self.group = 0
 
     def forget(self, user: str) -> None:

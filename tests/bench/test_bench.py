@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.bench import crowd, growth
 from tests.bench.mail import Mailbox
-from tests.bench.report import HEADINGS, cells
-from tests.bench.results import Figures, Outcome
+from tests.bench.report import as_markdown
+from tests.bench.results import Figures, Outcome, Results
 from tests.bench.rows import FULL, TINY, table
 from tests.bench.run import Bench, bench, measure
 from tests.servers.fixtures import requires
 
+PAIR = ("gateway", "peer")
 ROWS = {row.key: row for row in table(TINY)}
 
 
@@ -22,14 +24,22 @@ def small_bench() -> Iterator[Bench]:
         yield made
 
 
-@pytest.mark.parametrize("key", ["poll-10", "retr-small", "open-cold"])
+@pytest.mark.parametrize("key", ["poll-10", "retr-large-tls", "open-cold", "idle", "poll-far"])
 def test_a_row_is_measured_for_all_who_take_part(key: str, small_bench: Bench) -> None:
     row = ROWS[key]
     outcome = measure(small_bench, row, rounds=1)
-    assert set(outcome.figures) == {*row.subjects, "limit"}
-    assert all(figures.median > 0 for figures in outcome.figures.values())
+    assert set(outcome.figures) == {*row.subjects, *(["limit"] if row.kind.limit else [])}
     assert all((outcome.figures[name].memory or 0) > 0 for name in ("gateway", "peer"))
-    assert len(cells(outcome)) == len(HEADINGS)
+    assert f"| {row.title} |" in as_markdown(Results({}, [outcome]))
+
+
+def test_a_crowd_and_growth_are_measured(small_bench: Bench) -> None:
+    among = crowd.measure(small_bench, _say_nothing, sessions=10)
+    points = growth.measure(small_bench, _say_nothing, sizes=(20,))
+    assert {(point.subject, point.messages) for point in points} == {(name, 20) for name in PAIR}
+    shown = as_markdown(Results({}, [], points, among))
+    assert "10 idle sessions" in shown
+    assert "| 20 |" in shown
 
 
 def test_mail_is_always_the_same_and_has_the_size_it_should() -> None:
@@ -53,3 +63,6 @@ def test_the_full_bench_has_every_goal_and_large_messages() -> None:
     assert len(rows) == 12
     assert all(row.goal >= 1.5 for row in rows.values())
     assert rows["retr-large"].mailbox.octets == (25_000_000, 25_000_000)
+
+
+def _say_nothing(_: str) -> None: ...

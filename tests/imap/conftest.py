@@ -22,9 +22,9 @@ ONE = b"Subject: one\r\n\r\nfirst\r\n"
 TWO = b"Subject: two\r\n\r\nsecond\r\n"
 THREE = b"Subject: three\r\n\r\nthird\r\n"
 
-PATIENT = Timeouts(5, 5, 10)
+PATIENT = Timeouts(20, 20, 20)
 HASTY = Timeouts(0.5, 0.3, 0.6)  # where the server is going to be silent
-BOUND = 15.0  # seconds that nothing here takes
+BOUND = 60.0  # seconds that nothing here takes
 
 
 @dataclass

@@ -10,7 +10,7 @@ from gateway.imap.bodies import BodyReader
 from gateway.imap.faults import translated
 from gateway.imap.transport import Transport
 
-SECONDS = 5.0  # for an exchange that must not wait at all
+SECONDS = 20.0  # for an exchange that must not wait at all
 
 
 class Scripted(Transport):
