@@ -86,7 +86,7 @@ class Mailbox(Protocol):
         """The message has so many octets, whatever the snapshot says."""
 
     async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
-        """Apply what QUIT asks. True: it is done. False: it will be, and goes on in close().
+        """Apply what QUIT asks. True: it is done. False: it goes on in close(), or cannot be seen to be done.
 
         On an exception some of it may not be done. `on_copied` is told, in a worker thread, the UIDs that need no
         second copy when the rest is tried again: moving takes several steps where the server has no MOVE.

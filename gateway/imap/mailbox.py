@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from gateway.errors import (
@@ -55,7 +56,7 @@ class UpstreamMailboxes:
         try:
             client, snapshot = await self._logins.result(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(self._hang_up)
+            opening.add_done_callback(partial(_hang_up, self._logins))
             raise
         return UpstreamMailbox(
             account, client, snapshot, self._logins, self._threads, self._timeouts, self._emit, self._allowance
@@ -72,10 +73,11 @@ class UpstreamMailboxes:
             self._logins.start(say_goodbye, client)
             raise
 
-    def _hang_up(self, opening: "Future[tuple[Client, Snapshot]]") -> None:
-        """Nobody waits any more for what was opened."""
-        if not opening.cancelled() and opening.exception() is None:
-            self._logins.start(say_goodbye, opening.result()[0])
+
+def _hang_up(logins: Threads, opening: "Future[tuple[Client, Snapshot]]") -> None:
+    """Nobody waits any more for what was opened."""
+    if not opening.cancelled() and opening.exception() is None:
+        logins.start(say_goodbye, opening.result()[0])
 
 
 class UpstreamMailbox:
@@ -96,6 +98,7 @@ class UpstreamMailbox:
         self._account = account
         self._logins = logins
         self._client: Client | None = client
+        self._listed = snapshot  # as the mailbox looked on this connection
         self._ahead = Pursuit(ReadAhead(snapshot, allowance), self._fetch_some, account.credentials.user, emit)
         self._sizes_differ = False  # this server's sizes are not to be relied on
         self._threads = threads
@@ -166,25 +169,26 @@ class UpstreamMailbox:
         copied = set(plan.copied)
 
         def note_copied(uids: Sequence[int]) -> None:
-            copied.update(uids)
-            on_copied(uids)
+            there = self._listed.sizes_of(uids)  # a COPY of what is away for a moment is OK, and copies nothing
+            copied.update(there)
+            on_copied(tuple(there))
 
-        def delete(client: Client) -> None:
+        def delete(client: Client) -> bool:
             left = replace(plan, copied=frozenset(copied))
-            commit.delete(client, left, self._account.policy, self._timeouts.response, note_copied)
+            commit.delete(client, left, self._account, self._timeouts.response, note_copied)
+            return len(self._listed.sizes_of(plan.delete)) == len(plan.delete)
 
         def mark(client: Client) -> None:
             commit.mark_retrieved(client, plan, self._account.policy, self._timeouts.response)
 
-        if plan.delete:
-            await self._with_client(delete)
+        done = await self._with_client(delete) if plan.delete else True
         if self.snapshot.read_only or not plan.retrieved:
-            return True
+            return done
         try:
             await self._with_client(mark)
         except UpstreamError as error:  # nobody loses mail by it: no reason to tell the client that QUIT failed
             self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
-        return True
+        return done
 
     def hurry(self) -> None:
         """Nothing goes on here without somebody who waits."""
@@ -248,10 +252,17 @@ class UpstreamMailbox:
         return await self._once(work)
 
     async def _once(self, work: Callable[[Client], _T]) -> _T:
-        client = self._client
-        if client is None:
-            client = self._client = await self._threads.run(self._reconnect)
+        client = self._client or await self._replacement()
         return await self._guarded(client, lambda: work(client))
+
+    async def _replacement(self) -> Client:
+        reconnecting = self._threads.submit(self._reconnect)
+        try:
+            self._client, self._listed = client, _ = await self._threads.result(reconnecting)
+        except asyncio.CancelledError:
+            reconnecting.add_done_callback(partial(_hang_up, self._logins))
+            raise
+        return client
 
     async def _guarded(self, client: Client, work: Callable[[], _T]) -> _T:
         """Whatever leaves the connection in doubt ends it: a fault within an answer, a task that is cancelled."""
@@ -274,15 +285,16 @@ class UpstreamMailbox:
             client.transport.abort()
             raise
 
-    def _reconnect(self) -> Client:
+    def _reconnect(self) -> tuple[Client, Snapshot]:
         client = connect_and_log_in(self._account, self._timeouts)
         try:
-            self._recognise(take_snapshot(client, self._account.folder, self._timeouts.open))
+            listed = take_snapshot(client, self._account.folder, self._timeouts.open)
+            self._recognise(listed)
             client.transport.end_by(math.inf)
         except BaseException:
             client.transport.close()
             raise
-        return client
+        return client, listed
 
     def _recognise(self, now: Snapshot) -> None:
         """Is it the mailbox of our snapshot? Some servers reuse UIDs after a restart, and UIDVALIDITY stays."""

@@ -14,7 +14,9 @@ from gateway.ports import Account, Endpoint, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.telemetry import Event
 from gateway.threads import Threads
+from tests.fakes.faults import Bye, Close
 from tests.fakes.imap import FakeImap
+from tests.fakes.imap_connection import Fault
 from tests.servers import tls
 from tests.servers.tls import Certificates
 
@@ -25,6 +27,9 @@ THREE = b"Subject: three\r\n\r\nthird\r\n"
 PATIENT = Timeouts(20, 20, 20)
 HASTY = Timeouts(0.5, 0.3, 0.6)  # where the server is going to be silent
 BOUND = 60.0  # seconds that nothing here takes
+
+# When the connection breaks: before the command is done, after it, or with a BYE.
+BREAKS: list[Fault] = [Close(), Close(done=True), Close(reset=True), Bye(), Bye(done=True)]
 
 
 @dataclass
@@ -94,6 +99,10 @@ def flags(fake: FakeImap) -> dict[int, set[str]]:
     return {stored.uid: set(stored.flags) for stored in fake.messages("ann")}
 
 
+def since_login(fake: FakeImap) -> list[str]:
+    return fake.verbs[fake.verbs.index("UID FETCH") + 1 :]
+
+
 def prepared(server: FakeImap) -> FakeImap:
     server.add_user("ann", "secret")
     server.deliver("ann", [ONE, TWO, THREE])
@@ -104,6 +113,13 @@ def prepared(server: FakeImap) -> FakeImap:
 def fake() -> Iterator[FakeImap]:
     with FakeImap() as server:
         yield prepared(server)
+
+
+@pytest.fixture
+def others(fake: FakeImap) -> FakeImap:
+    """Somebody else has flagged message 3 as deleted."""
+    fake.flag("ann", [3], "\\Deleted")
+    return fake
 
 
 @pytest.fixture(scope="session")

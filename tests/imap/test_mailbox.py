@@ -265,3 +265,21 @@ async def test_a_slow_body_may_take_longer_than_a_command(fake: FakeImap, upstre
     fake.on("UID FETCH", Delay(0.2), uid=1)
     assert await read(mailbox, 1) == ONE
     assert len(await read(mailbox, uid)) == 4000
+
+
+@pytest.mark.parametrize("verb", ["LOGIN", "SELECT", "UID FETCH"])
+async def test_a_reconnection_that_is_cancelled_leaves_no_connection_behind(
+    fake: FakeImap, upstream: Upstream, verb: str
+) -> None:
+    mailbox = await upstream.open()
+    fake.drop()
+    asked, answer = threading.Event(), threading.Event()
+    fake.on(verb, lambda *_: asked.set(), Hold(answer), when=lambda connection, _: connection.number == 2)
+    task = asyncio.create_task(read(mailbox, 1))
+    await asyncio.to_thread(asked.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    answer.set()
+    await mailbox.close()
+    await asyncio.to_thread(fake.wait_until_idle)
