@@ -1,131 +1,31 @@
-"""Mailboxes with a memory: promises to delete are kept, sizes corrected, and a mailbox that shrank is doubted.
-
-A layer between the session and the upstream, of the same shape as the upstream's (ports.Mailboxes): what it adds
-is the ledger. The order of things at QUIT is what makes it safe. The intent is durable first, then the upstream is
-changed, then the client is answered, then the promise is fulfilled: whatever breaks in between, a message whose
-deletion was answered with +OK is in no later snapshot, and no other is ever deleted.
-
-What the upstream could not do is tried again at the end of the next session, when no client waits for it.
-"""
+"""A mailbox whose QUIT is a promise, and how it is kept."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from gateway.errors import (
-    GatewayError,
-    Refused,
-    StateError,
-    UpstreamDeclined,
-    UpstreamDoubtful,
-    UpstreamRefused,
-    UpstreamUnreachable,
-)
-from gateway.maildrop import (
-    Caution,
-    CommitPlan,
-    Correction,
-    Intent,
-    OnDelete,
-    Sighting,
-    Snapshot,
-    intend,
-    judge,
-    recognise,
-    sight,
-)
-from gateway.ports import Account, Body, Ledger, Mailbox, Mailboxes, forget_copied
-from gateway.telemetry.events import (
-    CommandFailed,
-    DeletionDeferred,
-    Event,
-    MemoryVoid,
-    PromisesKept,
-    SnapshotDoubted,
-)
-from gateway.threads import Threads
+from gateway.errors import GatewayError, Refused, UpstreamDeclined, UpstreamRefused, UpstreamUnreachable
+from gateway.maildrop import CommitPlan, Correction, Intent, OnDelete, Sighting, Snapshot, intend
+from gateway.ports import Account, Body, Mailbox, forget_copied
+from gateway.remembered.page import Page
+from gateway.remembered.promises import HURRIED, Promises
 
 # Thunderbird waits 3 s for the reply to QUIT, then closes. The update goes on after the reply.
 REPLY_SECONDS = 2.0
-
-# The upstream could not do it now, which says nothing about later.
-_LATER = (UpstreamUnreachable, UpstreamRefused)
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What mailboxes with a memory need, besides the mailboxes."""
-
-    ledger: Ledger
-    threads: Threads  # for the ledger, which blocks
-    emit: Callable[[Event], None]
-    clock: Callable[[], float] = time.time
-
-
-class RememberedMailboxes:
-    """Implements ports.Mailboxes over another one."""
-
-    def __init__(self, inner: Mailboxes, caution: Caution, rooms: Rooms) -> None:
-        self._inner = inner
-        self._caution = caution
-        self._rooms = rooms
-
-    async def open(self, account: Account, admit: Callable[[], None]) -> "RememberedMailbox":
-        """Raises UpstreamDoubtful, besides what the inner one raises, and StateError."""
-        mailbox = await self._inner.open(account, admit)
-        try:
-            return await self._rooms.threads.run(self._recall, account, mailbox)
-        except BaseException:
-            await mailbox.close()
-            raise
-
-    def _recall(self, account: Account, mailbox: Mailbox) -> "RememberedMailbox":
-        """In a thread of the ledger's, once across for all that is to be read and written."""
-        ledger, key, seen = self._rooms.ledger, account.maildrop_key, mailbox.snapshot
-        now = self._rooms.clock()
-        memory = ledger.recall(key, seen.uidvalidity)
-        known = recognise(memory, seen, now, account.policy.on_delete)
-        sighting = sight(memory, seen, known, now)
-        verdict = judge(memory.accepted, memory.doubted, sighting, self._caution)
-        if verdict.reason:  # and nothing is learned from what is not believed
-            if verdict.noted:
-                ledger.doubt(key, verdict.noted)
-            self._rooms.emit(SnapshotDoubted(account.credentials.user, verdict.reason))
-            raise UpstreamDoubtful(verdict.reason)
-        if verdict.noted or known.revision:
-            ledger.accept(key, seen.uidvalidity, verdict.noted, known.revision)
-        if known.void:
-            self._rooms.emit(MemoryVoid(account.credentials.user, len(known.void)))
-        shown = seen.without(known.unseen).corrected(known.sizes)
-        if account.policy.on_delete is OnDelete.KEEP:
-            shown = replace(shown, read_only=False)  # nothing will be written
-        taken_for = verdict.noted or memory.accepted or sighting
-        left = _Left(known.promised, memory.copied)
-        return RememberedMailbox(account, mailbox, shown, taken_for, left, self._rooms)
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """Of earlier sessions' promises: UIDs that are still to be deleted, and which of them are copied already."""
-
-    uids: tuple[int, ...] = ()
-    copied: frozenset[int] = frozenset()
 
 
 class RememberedMailbox:
     """Implements ports.Mailbox over another one."""
 
     def __init__(
-        self, account: Account, inner: Mailbox, snapshot: Snapshot, seen: Sighting, left: _Left, rooms: Rooms
+        self, account: Account, inner: Mailbox, snapshot: Snapshot, seen: Sighting, promises: Promises, page: Page
     ) -> None:
         self.snapshot = snapshot
         self._account = account
         self._inner = inner
         self._seen = seen
-        self._left = left
-        self._rooms = rooms
+        self._promises = promises
+        self._page = page
         self._learned: dict[int, Correction] = {}
         self._update: asyncio.Task[None] | None = None
         self._declined = False  # the upstream will not do it, and the client is to be told
@@ -142,7 +42,7 @@ class RememberedMailbox:
 
     async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
         """Returns in a few seconds: False when the update goes on, its intent being durable."""
-        if not plan and not self._left.uids:
+        if not plan and not self._promises:
             return True
         most = self._account.policy.max_deletes
         if most and len(plan.delete) > most:
@@ -164,99 +64,71 @@ class RememberedMailbox:
             self._update.cancel()
 
     async def close(self) -> None:
-        """Waits for an update that goes on, and keeps the promises of earlier sessions if there was none."""
+        """Waits for an update that goes on, and keeps those of earlier sessions if it did not come to that."""
         try:
-            if self._update is None and self._left.uids:
-                self._answered = True
-                self._update = asyncio.create_task(self._keep_promises())
             if self._update is not None:
-                await self._end_update(self._update)
+                await _ended(self._update)
+            if self._promises and (self._update is None or self._declined):
+                self._answered = True
+                self._update = asyncio.create_task(self._promises.keep())
+                await _ended(self._update)
             if self._learned:
-                await self._with_ledger(self._rooms.ledger.correct, self._learned)
+                await self._page.correct(self._learned)
         except GatewayError as error:
-            self._emit_deferred(0, error)
+            self._page.failed(error)
         finally:
             await self._inner.close()
-
-    async def _end_update(self, update: asyncio.Task[None]) -> None:
-        try:
-            await asyncio.wait({update})
-        finally:
-            if not update.done():  # we are cancelled, so it is, too; and it is to be over before the connection is
-                update.cancel()
-                await asyncio.wait({update})
-        if update.cancelled():
-            self._emit_deferred(0, GatewayError("another session, or the end of the gateway, was waiting"))
-        elif (failure := update.exception()) and self._answered:
-            raise failure
 
     async def _make_durable(self, plan: CommitPlan) -> Intent:
         if not plan.delete:
             return Intent(plan.uidvalidity)
-        seen = replace(self._seen, since=self._rooms.clock())
+        seen = replace(self._seen, since=self._page.now())
         intent = intend(plan.delete, self._account.policy.on_delete, self._inner.snapshot, seen)
-        await self._rooms.threads.run(self._rooms.ledger.intend, self._account.maildrop_key, intent)
+        await self._page.intend(intent)
         return intent
 
     async def _carry_out(
         self, plan: CommitPlan, intent: Intent, on_copied: Callable[[Sequence[int]], None]
     ) -> None:
         def note_copied(uids: Sequence[int]) -> None:
-            self._note_copied(uids)
+            self._page.note_copied(uids)
             on_copied(uids)
 
         keep = self._account.policy.on_delete is OnDelete.KEEP
         try:
-            await self._inner.commit(replace(plan, delete=()) if keep else plan, note_copied)
-        except UpstreamDeclined:
-            await self._take_back(intent)
-            raise
-        except _LATER as error:
-            self._emit_deferred(len(plan.delete), error)
-            return
-        except GatewayError:
-            await self._take_back(intent)
-            raise
-        await self._fulfil(tuple(intent.promised))
-        await self._keep_promises()
-
-    async def _keep_promises(self) -> None:
-        """The next chance for what an earlier QUIT could not carry out. Its failure is nobody's."""
-        left, self._left = self._left, _Left()
-        if not left.uids:
-            return
-        plan = CommitPlan(self.snapshot.uidvalidity, delete=left.uids, copied=left.copied)
-        try:
-            await self._inner.commit(plan, self._note_copied)
+            done = await self._inner.commit(replace(plan, delete=()) if keep else plan, note_copied)
         except GatewayError as error:
-            self._emit_deferred(len(left.uids), error)
-            return
-        await self._fulfil(left.uids)
-        self._rooms.emit(PromisesKept(self._account.credentials.user, len(left.uids)))
-
-    def _note_copied(self, uids: Sequence[int]) -> None:
-        """In a worker thread. A note that cannot be made costs a second copy, if the rest should fail."""
-        try:
-            self._rooms.ledger.note_copied(self._account.maildrop_key, self.snapshot.uidvalidity, uids)
-        except StateError as error:
-            self._rooms.emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
-
-    async def _fulfil(self, uids: tuple[int, ...]) -> None:
-        """It is done upstream: with a ledger that cannot be written we only look once more at the next login."""
-        try:
-            if uids:
-                await self._with_ledger(self._rooms.ledger.fulfil, uids)
-        except StateError as error:
-            self._rooms.emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
+            if self._answered or _may_do_it_later(error):
+                self._page.deferred(len(plan.delete), str(error))
+                return
+            self._declined = True
+            await self._take_back(intent)
+            raise
+        except asyncio.CancelledError:
+            self._page.deferred(len(plan.delete), HURRIED)
+            raise
+        if done:
+            await self._page.fulfil(intent.promised)
+        await self._promises.keep()
 
     async def _take_back(self, intent: Intent) -> None:
         """The upstream will never do it, and the client can still be told so."""
-        if not self._answered and (intent.promised or intent.hidden):
-            self._declined = True
-            await self._rooms.threads.run(self._rooms.ledger.take_back, self._account.maildrop_key, intent)
+        if intent.promised or intent.hidden:
+            await self._page.take_back(intent)
 
-    async def _with_ledger(self, method: Callable[[str, int, Any], None], what: object) -> None:
-        await self._rooms.threads.run(method, self._account.maildrop_key, self.snapshot.uidvalidity, what)
 
-    def _emit_deferred(self, messages: int, error: GatewayError) -> None:
-        self._rooms.emit(DeletionDeferred(self._account.credentials.user, messages, str(error)))
+def _may_do_it_later(error: GatewayError) -> bool:
+    """The upstream could not do it now, which says nothing about another time."""
+    return isinstance(error, UpstreamUnreachable | UpstreamRefused) and not isinstance(error, UpstreamDeclined)
+
+
+async def _ended(update: asyncio.Task[None]) -> None:
+    """It has told itself how. Where we are cancelled, so is the update: it may not outlive the mailbox."""
+    try:
+        await asyncio.wait({update})
+    finally:
+        if not update.done():
+            update.cancel()
+            await asyncio.wait({update})
+    if not update.cancelled() and (failure := update.exception()) and not isinstance(failure, GatewayError):
+        raise failure

@@ -10,9 +10,10 @@ from gateway.app import LEDGER_FILE
 from tests.fakes.faults import Close, Delay, Say, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
+from tests.fakes.imap_store import Message
 from tests.gateway_process import StartGateway
 from tests.server.pop3_client import RawClient
-from tests.server.sessions import MAIL, behind, delete_first, shown
+from tests.server.sessions import MAIL, behind, delete, delete_first, shown
 from tests.servers.fixtures import Mailbox
 
 
@@ -115,3 +116,78 @@ def test_a_refusal_that_comes_just_before_the_reply_is_told_and_taken_back(
         database.close()
         assert client.line().startswith(b"-ERR [SYS/")
     assert shown(gateway, drop) == MAIL
+
+
+def test_what_is_away_for_a_moment_within_quit_is_still_promised_when_it_is_back(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    """The connection is lost, and the new one shows an empty mailbox, in which nothing is left to be deleted."""
+    folder = fake._folder(drop.user, "INBOX")
+    messages = folder.messages
+
+    def show(shown: list[Message]) -> None:
+        folder.messages = shown
+        folder.version += 1
+
+    def lose(*_: object) -> Fault:
+        show([])
+        return Close()
+
+    gateway = behind(start_gateway, fake)
+    fake.on("UID STORE", lose, times=1)
+    assert delete_first(gateway, drop) == b"+OK 1 message deleted"
+    show(messages)
+    assert shown(gateway, drop) == MAIL[1:]
+    gateway.wait_for("deferred deletions carried out")
+    assert len(drop.messages()) == 2
+
+
+def test_one_promise_that_is_always_refused_does_not_hold_up_the_others(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    drop.deliver(MAIL)
+    gateway = behind(start_gateway, fake)
+    rule = fake.on("UID STORE", Say("NO [UNAVAILABLE] later"))
+    assert delete(gateway, drop, 1, 2, 3, 4, 5) == b"+OK 5 messages deleted"
+    fake.forgive(rule)
+    fake.on("UID STORE", Say("NO [NOPERM] held for a court"), uid=2)
+    assert shown(gateway, drop) == MAIL[2:]
+    assert gateway.wait_for("deferred deletions carried out")["messages"] == 4
+    assert [stored.uid for stored in drop.messages()] == [2, 6]
+
+
+def test_a_refusal_after_the_reply_is_a_deferral_and_is_told_with_its_number(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    gateway = behind(start_gateway, fake)
+    fake.on("UID STORE", Delay(3), Say("NO [NOPERM] this mailbox is sacred"))
+    assert delete(gateway, drop, 1, 2) == b"+OK 2 messages deleted"
+    deferred = gateway.wait_for("deletion deferred")
+    assert deferred["messages"] == 2
+    assert "sacred" in deferred["error"]
+
+
+def test_a_refused_quit_keeps_older_promises_all_the_same(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox
+) -> None:
+    gateway = behind(start_gateway, fake)
+    rule = fake.on("UID EXPUNGE", Say("NO [UNAVAILABLE] later"))
+    assert delete_first(gateway, drop).startswith(b"+OK")
+    fake.forgive(rule)
+    rule = fake.on("UID STORE", Say("NO [NOPERM] this one is sacred"), uid=2)
+    assert delete_first(gateway, drop).startswith(b"-ERR")
+    gateway.wait_for("deferred deletions carried out")
+    assert [stored.octets for stored in drop.messages()] == MAIL[1:]
+
+
+def test_an_update_that_the_end_of_the_gateway_cuts_off_is_told_and_done_later(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox, tmp_path: Path
+) -> None:
+    gateway = behind(start_gateway, fake, tmp_path)
+    rule = fake.on("UID STORE", Stall())
+    assert delete(gateway, drop, 1, 2) == b"+OK 2 messages deleted"
+    gateway.stop()
+    told = [event["messages"] for event in gateway.events if event["event"] == "deletion deferred"]
+    assert told == [2]
+    fake.forgive(rule)
+    assert shown(behind(start_gateway, fake, tmp_path), drop) == MAIL[2:]
