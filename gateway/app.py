@@ -62,12 +62,14 @@ class Gateway:
         upstream = UpstreamMailboxes(
             logins, transfers, Timeouts(patience.connect, patience.response, patience.open), emit
         )
-        file = state.path / LEDGER_FILE
+        file, locks = state.path / LEDGER_FILE, state.folder("locks")
         ledger = SqliteLedger(file, lambda: emit(StateReplaced(str(file))))
         self._services = Services(
             PassThrough(endpoint, maildrop.folder, maildrop.policy()),
-            RememberedMailboxes(upstream, maildrop.guard.caution(), Rooms(ledger, ledger_threads, emit)),
-            FileLocks(state.folder("locks"), maildrop.lock, LOCK_PATIENCE_SECONDS),
+            RememberedMailboxes(
+                upstream, maildrop.guard.caution(), Rooms(ledger, FileLocks(locks), ledger_threads, emit)
+            ),
+            FileLocks(locks, maildrop.lock, LOCK_PATIENCE_SECONDS),
             LoginDelay(settings.limits.login_delay),
         )
         self._tls = self._server_tls(state)

@@ -159,7 +159,7 @@ def _lasting(
 
 
 def _changed(before: Marks, after: Marks) -> Marks:
-    return {uid: mark for uid, mark in after.items() if before.get(uid) != mark}
+    return {uid: mark for uid, mark in after.items() if before.get(uid) is not mark}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,15 @@
 """What one session writes into the ledger, and what it tells of it."""
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec
 
-from gateway.errors import GatewayError, StateError
+from gateway.errors import GatewayError, MaildropInUse, StateError
 from gateway.maildrop import Correction, Intent
-from gateway.ports import Account, Ledger
+from gateway.ports import Account, Ledger, Locks
 from gateway.telemetry.events import CommandFailed, DeletionDeferred, Event, PromisesKept
 from gateway.threads import Threads
 
@@ -19,7 +21,8 @@ class Rooms:
     """What mailboxes with a memory need, besides the mailboxes."""
 
     ledger: Ledger
-    threads: Threads  # for the ledger, which blocks
+    locks: Locks  # that never wait
+    threads: Threads  # for both, which block
     emit: Callable[[Event], None]
     clock: Callable[[], float] = time.time
 
@@ -35,6 +38,24 @@ class Page:
 
     def now(self) -> float:
         return self._rooms.clock()
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[bool]:
+        """Whether no other session keeps this maildrop's promises, and none will within."""
+        lock = self._rooms.locks.lock(f"{self._key}\0promises")
+        acquiring = self._rooms.threads.submit(lock.acquire)
+        try:
+            await self._rooms.threads.result(acquiring)
+        except asyncio.CancelledError:
+            acquiring.add_done_callback(lambda _: lock.release())
+            raise
+        except (MaildropInUse, StateError):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
 
     async def intend(self, intent: Intent) -> None:
         await self._write(self._rooms.ledger.intend, self._key, intent)

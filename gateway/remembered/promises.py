@@ -30,13 +30,21 @@ class Promises:
         return bool(self._uids)
 
     async def keep(self) -> None:
-        """Try once, in this session. The failure is nobody's.
+        """Try once, in this session. The failure is nobody's. Two sessions at once might make two copies."""
+        uids, self._uids = self._uids, ()
+        if not uids:
+            return
+        async with self._page.alone() as alone:
+            if alone:
+                await self._keep_parts(uids)
+
+    async def _keep_parts(self, uids: tuple[int, ...]) -> None:
+        """In one, if the upstream lets us.
 
         What the upstream declines is tried again in halves, the larger parts first: one message that it will never
         remove does not hold up all the others.
         """
-        uids, self._uids = self._uids, ()
-        waiting, left, kept = deque([uids] if uids else []), len(uids), 0
+        waiting, left, kept = deque([uids]), len(uids), 0
         why = "too many of them are refused to try each alone"
         try:
             for _ in range(TRIES):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.maildrop import (
+    Caution,
     Correction,
     Intent,
     Mark,
@@ -17,6 +18,7 @@ from gateway.maildrop import (
     Sighting,
     Snapshot,
     intend,
+    judge,
     recognise,
     sight,
 )
@@ -166,7 +168,7 @@ TIMES = st.sampled_from([0.0, 1.0, 2 * DAY, 100 * DAY])
 MARKS = st.dictionaries(st.integers(1, 9), st.builds(Mark, st.none() | st.integers(1, 3), TIMES, TIMES))
 
 
-@given(MARKS, MARKS, SIZES, TIMES, st.sampled_from(OnDelete))
+@given(MARKS, MARKS, SIZES, st.sampled_from([1.0, 3 * DAY, 99 * DAY]), st.sampled_from(OnDelete))
 def test_what_is_not_seen_is_there_and_remembered(
     hid: dict[int, Mark], due: dict[int, Mark], there: dict[int, int], now: float, on_delete: OnDelete
 ) -> None:
@@ -179,6 +181,35 @@ def test_what_is_not_seen_is_there_and_remembered(
     for uid in known.promised:
         assert due[uid].octets in {None, there[uid]}
     assert not recognised(after, Snapshot.of(9, there.items()), now, on_delete).revision
+
+
+ALL = {uid: 10 * uid for uid in range(1, 61)}
+VIEWS = st.sets(st.integers(1, 60)) | st.integers(1, 61).map(lambda first: set(range(first, 61)))
+
+
+@given(
+    st.sets(st.integers(1, 60)),
+    st.sets(st.integers(1, 60)),
+    st.lists(st.tuples(VIEWS, st.floats(1, DAY / 10), st.sampled_from(OnDelete)), max_size=9),
+    st.booleans(),
+)
+def test_whatever_a_mailbox_shows_in_a_day_and_whatever_the_policy_nothing_deleted_is_seen_again(
+    due: set[int], hid: set[int], history: list[tuple[set[int], float, OnDelete]], tells_uidnext: bool
+) -> None:
+    memory = Memory({uid: Mark(ALL[uid]) for uid in due}, {uid: Mark(ALL[uid]) for uid in hid})
+    now = 1.0
+    for view, seconds, on_delete in history:
+        now += seconds
+        seen = Snapshot.of(9, ((uid, ALL[uid]) for uid in view), uidnext=61 if tells_uidnext else 0)
+        known = recognised(memory, seen, now, on_delete)
+        verdict = judge(memory.accepted, memory.doubted, sight(memory, seen, known, now), Caution())
+        assert known.unseen == (due | hid) & view
+        if verdict.reason:
+            memory = replace(memory, doubted=verdict.noted or memory.doubted)
+        else:
+            memory = replace(
+                revised(memory, known.revision), accepted=verdict.noted or memory.accepted, doubted=None
+            )
 
 
 BEFORE = Sighting(9, 3, 1.5, 8)
