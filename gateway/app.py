@@ -9,9 +9,11 @@ from gateway.accounts import PassThrough
 from gateway.config import Settings
 from gateway.imap.connections import Connections as UpstreamConnections
 from gateway.imap.link import Timeouts
-from gateway.imap.mailbox import UpstreamMailboxes
+from gateway.imap.mailbox import Means
+from gateway.imap.mailboxes import UpstreamMailboxes
 from gateway.imap.tls import trust as check_ca_file
 from gateway.imap.warm import Limits as WarmLimits
+from gateway.maildrop import Allowance
 from gateway.ports import LockMode, Peer, Services, Terms
 from gateway.remembered import RememberedMailboxes, Rooms
 from gateway.server.certificate import fingerprint, self_signed
@@ -73,15 +75,16 @@ class Gateway:
         timeouts = Timeouts(patience.connect, patience.response, patience.open)
         self._upstream = UpstreamConnections(timeouts, warm, farewells, emit)
         listings = FileListings(state.folder("listings"))
-        upstream = UpstreamMailboxes(self._upstream, logins, transfers, timeouts, emit, listings)
-        file = state.path / LEDGER_FILE
+        means = Means(self._upstream, logins, transfers, timeouts, emit, listings, Allowance())
+        file, locks = state.path / LEDGER_FILE, state.folder("locks")
         with state.alone():  # several processes may start at once, and find nothing there
             ledger = SqliteLedger(file, lambda: emit(StateReplaced(str(file))))
             self._tls = self._server_tls(state)
+        rooms = Rooms(ledger, FileLocks(locks), ledger_threads, emit)
         self._services = Services(
             PassThrough(endpoint, maildrop.folder, maildrop.policy()),
-            RememberedMailboxes(upstream, maildrop.guard.caution(), Rooms(ledger, ledger_threads, emit)),
-            FileLocks(state.folder("locks"), maildrop.lock, LOCK_PATIENCE_SECONDS),
+            RememberedMailboxes(UpstreamMailboxes(means), maildrop.guard.caution(), rooms),
+            FileLocks(locks, maildrop.lock, LOCK_PATIENCE_SECONDS),
             FileLoginDelay(state.path / LOGINS_FOLDER, settings.limits.login_delay),
         )
         self._connections = Connections(possible, settings.limits.connections_per_address, self._share.census)

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from gateway.maildrop import CommitPlan, Correction, Intent, Listing, Memory, Policy, Sighting, Snapshot
+from gateway.maildrop import CommitPlan, Correction, Intent, Listing, Memory, Policy, Revision, Sighting, Snapshot
 from gateway.sasl import Credentials
 
 
@@ -86,7 +86,7 @@ class Mailbox(Protocol):
         """The message has so many octets, whatever the snapshot says."""
 
     async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
-        """Apply what QUIT asks. True: it is done. False: it will be, and goes on in close().
+        """Apply what QUIT asks. True: it is done. False: it goes on in close(), or cannot be seen to be done.
 
         On an exception some of it may not be done. `on_copied` is told, in a worker thread, the UIDs that need no
         second copy when the rest is tried again: moving takes several steps where the server has no MOVE.
@@ -115,11 +115,14 @@ class Ledger(Protocol):
 
     def recall(self, maildrop: str, uidvalidity: int) -> Memory: ...
 
-    def note(self, maildrop: str, sighting: Sighting, *, accepted: bool) -> None:
-        """How the mailbox looked, and whether it was shown."""
+    def doubt(self, maildrop: str, sighting: Sighting) -> None:
+        """How the mailbox looked when it was not shown."""
+
+    def accept(self, maildrop: str, uidvalidity: int, sighting: Sighting | None, revision: Revision) -> None:
+        """How the mailbox looked when it was shown (None: as at the last time), and what is now known better."""
 
     def intend(self, maildrop: str, intent: Intent) -> None:
-        """All of it, or nothing."""
+        """All of it, or nothing. What another session has marked stays as that one has it."""
 
     def take_back(self, maildrop: str, intent: Intent) -> None:
         """As if it had never been meant."""
@@ -130,10 +133,8 @@ class Ledger(Protocol):
     def fulfil(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         """These promises are kept."""
 
-    def correct(self, maildrop: str, uidvalidity: int, corrections: Mapping[int, Correction]) -> None: ...
-
-    def forget(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """Whatever is remembered of these."""
+    def correct(self, maildrop: str, uidvalidity: int, corrections: Mapping[int, Correction]) -> None:
+        """What these messages really have."""
 
 
 class Listings(Protocol):

@@ -1,12 +1,12 @@
 """The maildrop's other end: an open IMAP mailbox, with its connection replaced when it drops."""
 
 import asyncio
-import functools
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from gateway.errors import (
@@ -23,9 +23,9 @@ from gateway.imap.client import Client
 from gateway.imap.connections import RETRY_WITHIN_SECONDS, Connections
 from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts
-from gateway.imap.listing import NoListings, Recollection
+from gateway.imap.listing import Recollection
 from gateway.imap.pursuit import HeldBody, Pursuit
-from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot
+from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot, given_anew
 from gateway.ports import Account, Body, Listings, forget_copied
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
 from gateway.threads import Threads
@@ -36,86 +36,44 @@ DISCARD_OCTETS = 1_048_576
 _T = TypeVar("_T")
 
 
-class UpstreamMailboxes:
-    """Opens mailboxes; implements ports.Mailboxes."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all mailboxes share."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        logins: Threads,
-        threads: Threads,
-        timeouts: Timeouts,
-        emit: Callable[[Event], None],
-        listings: Listings | None = None,
-    ) -> None:
-        """Logins have threads of their own: however many of them stall, mail still moves."""
-        self._connections = connections
-        self._logins = logins
-        self._threads = threads
-        self._timeouts = timeouts
-        self._emit = emit
-        self._allowance = Allowance()
-        self._listings = listings or NoListings()
+    connections: Connections
+    logins: Threads  # of their own: however many of them stall, mail still moves
+    threads: Threads
+    timeouts: Timeouts
+    emit: Callable[[Event], None]
+    listings: Listings
+    allowance: Allowance
 
-    async def open(self, account: Account, admit: Callable[[], None]) -> "UpstreamMailbox":
-        """One crossing into a thread, whatever it takes: connect and log in or not, admit, SELECT, list."""
-        opening = self._logins.submit(self._connections.open, account, admit, self._looking(account))
-        try:
-            client, (snapshot, recollection) = await self._logins.result(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(functools.partial(self._hang_up, account))
-            raise
-        return UpstreamMailbox(
-            account,
-            client,
-            snapshot,
-            recollection,
-            self._connections,
-            self._threads,
-            self._timeouts,
-            self._emit,
-            self._allowance,
-        )
 
-    def _looking(self, account: Account) -> Callable[[Client], tuple[Snapshot, Recollection]]:
-        def look(client: Client) -> tuple[Snapshot, Recollection]:
-            recollection = Recollection(self._listings, account, self._emit)
-            return recollection.take_snapshot(client, self._timeouts.open), recollection
-
-        return look
-
-    def _hang_up(self, account: Account, opening: "Future[tuple[Client, tuple[Snapshot, Recollection]]]") -> None:
-        """Nobody waits any more for what was opened."""
-        if not opening.cancelled() and opening.exception() is None:
-            self._connections.give_back(account, opening.result()[0])
+def hang_up(connections: Connections, account: Account, opening: "Future[tuple[Client, object]]") -> None:
+    """Nobody waits any more for what was opened."""
+    if not opening.cancelled() and opening.exception() is None:
+        connections.give_back(account, opening.result()[0])
 
 
 class UpstreamMailbox:
     """Implements ports.Mailbox. One operation at a time, as POP3 has it."""
 
     def __init__(
-        self,
-        account: Account,
-        client: Client,
-        snapshot: Snapshot,
-        recollection: Recollection,
-        connections: Connections,
-        threads: Threads,
-        timeouts: Timeouts,
-        emit: Callable[[Event], None],
-        allowance: Allowance,
+        self, account: Account, client: Client, snapshot: Snapshot, recollection: Recollection, means: Means
     ) -> None:
         self.snapshot = snapshot
         self._account = account
         self._recollection = recollection
-        self._connections = connections
         self._client: Client | None = client
         self._at_work = 0  # threads that use the connection
-        self._ahead = Pursuit(ReadAhead(snapshot, allowance), self._fetch_some, account.credentials.user, emit)
+        self._listed = snapshot  # as the mailbox looked on this connection
+        self._connections = means.connections
+        self._threads = means.threads
+        self._timeouts = means.timeouts
+        self._emit = means.emit
+        ahead = ReadAhead(snapshot, means.allowance)
+        self._ahead = Pursuit(ahead, self._fetch_some, account.credentials.user, means.emit)
         self._sizes_differ = False  # this server's sizes are not to be relied on
-        self._threads = threads
-        self._timeouts = timeouts
-        self._emit = emit
 
     async def open_body(self, uid: int, octets: int | None = None) -> Body:
         held = await self._ahead.fetch(uid, octets)
@@ -181,26 +139,27 @@ class UpstreamMailbox:
         copied = set(plan.copied)
 
         def note_copied(uids: Sequence[int]) -> None:
-            copied.update(uids)
-            on_copied(uids)
+            there = self._listed.sizes_of(uids)  # a COPY of what is away for a moment is OK, and copies nothing
+            copied.update(there)
+            on_copied(tuple(there))
 
-        def delete(client: Client) -> None:
+        def delete(client: Client) -> bool:
             left = replace(plan, copied=frozenset(copied))
-            commit.delete(client, left, self._account.policy, self._timeouts.response, note_copied)
+            commit.delete(client, left, self._account, self._timeouts.response, note_copied)
             self._recollection.deleted(plan.delete)
+            return len(self._listed.sizes_of(plan.delete)) == len(plan.delete)
 
         def mark(client: Client) -> None:
             commit.mark_retrieved(client, plan, self._account.policy, self._timeouts.response)
 
-        if plan.delete:
-            await self._with_client(delete)
+        done = await self._with_client(delete) if plan.delete else True
         if self.snapshot.read_only or not plan.retrieved:
-            return True
+            return done
         try:
             await self._with_client(mark)
         except UpstreamError as error:  # nobody loses mail by it: no reason to tell the client that QUIT failed
             self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
-        return True
+        return done
 
     def hurry(self) -> None:
         """Nothing goes on here without somebody who waits."""
@@ -268,10 +227,17 @@ class UpstreamMailbox:
         return await self._once(work)
 
     async def _once(self, work: Callable[[Client], _T]) -> _T:
-        client = self._client
-        if client is None:
-            client = self._client = await self._threads.run(self._reconnect)
+        client = self._client or await self._replacement()
         return await self._guarded(client, lambda: work(client))
+
+    async def _replacement(self) -> Client:
+        reconnecting = self._threads.submit(self._reconnect)
+        try:
+            self._client, self._listed = client, _ = await self._threads.result(reconnecting)
+        except asyncio.CancelledError:
+            reconnecting.add_done_callback(partial(hang_up, self._connections, self._account))
+            raise
+        return client
 
     async def _guarded(self, client: Client, work: Callable[[], _T]) -> _T:
         """Whatever leaves the connection in doubt ends it: a fault within an answer, a task that is cancelled."""
@@ -297,22 +263,23 @@ class UpstreamMailbox:
         finally:
             self._at_work -= 1
 
-    def _reconnect(self) -> Client:
+    def _reconnect(self) -> tuple[Client, Snapshot]:
         client = self._connections.log_in(self._account)
         try:
-            self._recognise(self._recollection.take_snapshot(client, self._timeouts.open))
+            listed = self._recollection.take_snapshot(client, self._timeouts.open)
+            self._recognise(listed)
             client.transport.end_by(math.inf)
         except BaseException:
             client.transport.close()
             raise
-        return client
+        return client, listed
 
     def _recognise(self, now: Snapshot) -> None:
         """Is it the mailbox of our snapshot? Some servers reuse UIDs after a restart, and UIDVALIDITY stays."""
         if now.uidvalidity != self.snapshot.uidvalidity:
             raise UpstreamError("UIDVALIDITY changed during the session")
-        if 0 < now.uidnext < self.snapshot.uidnext:
-            raise UpstreamError("UIDNEXT went back during the session: UIDs are given anew")
+        if given_anew(self.snapshot.uidnext, now.uidnext):
+            raise UpstreamError("UIDNEXT has shrunk during the session: UIDs are given anew")
         if now.uids == self.snapshot.uids and now.sizes == self.snapshot.sizes:
             return
         sizes = dict(zip(now.uids, now.sizes, strict=True))

@@ -7,7 +7,7 @@ from operator import lt
 from gateway.errors import UpstreamError
 from gateway.imap.responses import Fetch, Literal, Responses
 
-_UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,19})"
+_UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,18})"
 
 
 def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
@@ -19,6 +19,9 @@ def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 # Nearly all rows that there are; either order is legal.
 _UID_FIRST = _rows(_UID + b" " + _SIZE)
 _SIZE_FIRST = _rows(_SIZE + b" " + _UID)
+
+
+_MOST_OCTETS = 2**63 - 1  # RFC 9051 section 9, number64
 
 
 def is_ascending(uids: "array[int]") -> bool:
@@ -56,6 +59,8 @@ class Rows:
                 if not value.isdigit():
                     raise UpstreamError(f"the server lists {name} as {value!r}")
                 told[name] = int(value)
+        if told.get("RFC822.SIZE", 0) > _MOST_OCTETS:
+            raise UpstreamError("the server lists a message of more than eight exabytes")
         if len(told) < 2 or not told["UID"]:
             return False
         self._uids.append(told["UID"])

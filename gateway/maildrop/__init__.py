@@ -4,9 +4,19 @@ from gateway.maildrop.ahead import Allowance, ReadAhead
 from gateway.maildrop.doubt import UNSTABLE, Caution, Sighting, Verdict, judge
 from gateway.maildrop.listing import Listing, Selected
 from gateway.maildrop.maildrop import Maildrop
-from gateway.maildrop.memory import Correction, Intent, Mark, Memory, Recognised, intend, recognise
+from gateway.maildrop.memory import (
+    Correction,
+    Intent,
+    Mark,
+    Memory,
+    Recognised,
+    Revision,
+    intend,
+    recognise,
+    sight,
+)
 from gateway.maildrop.plan import CommitPlan, OnDelete, Policy
-from gateway.maildrop.snapshot import Snapshot, unique_id
+from gateway.maildrop.snapshot import Snapshot, given_anew, unique_id
 
 __all__ = [
     "UNSTABLE",
@@ -23,12 +33,15 @@ __all__ = [
     "Policy",
     "ReadAhead",
     "Recognised",
+    "Revision",
     "Selected",
     "Sighting",
     "Snapshot",
     "Verdict",
+    "given_anew",
     "intend",
     "judge",
     "recognise",
+    "sight",
     "unique_id",
 ]

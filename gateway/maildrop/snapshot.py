@@ -20,6 +20,14 @@ def unique_id(uidvalidity: int, uid: int) -> str:
     return f"{uidvalidity:08x}{uid:08x}"
 
 
+def given_anew(before: int, now: int) -> bool:
+    """From two UIDNEXTs under one UIDVALIDITY, an earlier and a later one; 0: not told.
+
+    UIDNEXT never shrinks (RFC 3501 section 2.3.1.1): where it has, all UIDs may be other messages.
+    """
+    return 0 < now < before
+
+
 def places(uids: "array[int]", wanted: Iterable[int]) -> list[int]:
     """The indices, ascending, of those that are in `uids`, which ascends. Costs by what is wanted."""
     found = ((bisect_left(uids, uid), uid) for uid in set(wanted))
@@ -76,6 +84,10 @@ class Snapshot:
         for index in indices:
             known[index] = sizes[self.uids[index]]
         return replace(self, sizes=known)
+
+    def sizes_of(self, uids: Iterable[int]) -> dict[int, int]:
+        """Octets by UID, of those that are in it."""
+        return {self.uids[index]: self.sizes[index] for index in places(self.uids, uids)}
 
     def size_of(self, uid: int) -> int:
         """Of a UID that is in it."""

@@ -10,14 +10,18 @@ import pytest
 
 from gateway.imap.connections import Connections
 from gateway.imap.link import Timeouts
-from gateway.imap.mailbox import UpstreamMailbox, UpstreamMailboxes
+from gateway.imap.listing import NoListings
+from gateway.imap.mailbox import Means, UpstreamMailbox
+from gateway.imap.mailboxes import UpstreamMailboxes
 from gateway.imap.warm import Limits
-from gateway.maildrop import CommitPlan, OnDelete, Policy
+from gateway.maildrop import Allowance, CommitPlan, OnDelete, Policy
 from gateway.ports import Account, Endpoint, Listings, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.telemetry import Event
 from gateway.threads import Threads
+from tests.fakes.faults import Bye, Close
 from tests.fakes.imap import FakeImap
+from tests.fakes.imap_connection import Fault
 from tests.servers import tls
 from tests.servers.tls import Certificates
 
@@ -33,6 +37,8 @@ BOUND = 60.0  # seconds that nothing here takes
 # What a login sends: on a connection that was kept, and on a new one.
 POLL = ["SELECT", "UID FETCH"]
 COLD = ["LOGIN", *POLL]
+# When the connection breaks: before the command is done, after it, or with a BYE.
+BREAKS: list[Fault] = [Close(), Close(done=True), Close(reset=True), Bye(), Bye(done=True)]
 
 
 @dataclass
@@ -72,7 +78,10 @@ class Upstream:
     def mailboxes(self) -> UpstreamMailboxes:
         self.connections._timeouts = self.timeouts  # which the test may have changed
         emit = self.events.append
-        return UpstreamMailboxes(self.connections, self.threads, self.threads, self.timeouts, emit, self.listings)
+        listings = self.listings or NoListings()
+        return UpstreamMailboxes(
+            Means(self.connections, self.threads, self.threads, self.timeouts, emit, listings, Allowance())
+        )
 
     async def open(
         self, account: Account | None = None, admit: Callable[[], None] = lambda: None
@@ -136,6 +145,10 @@ def flags(fake: FakeImap) -> dict[int, set[str]]:
     return {stored.uid: set(stored.flags) for stored in fake.messages("ann")}
 
 
+def since_login(fake: FakeImap) -> list[str]:
+    return fake.verbs[fake.verbs.index("UID FETCH") + 1 :]
+
+
 def prepared(server: FakeImap) -> FakeImap:
     server.add_user("ann", "secret")
     server.deliver("ann", [ONE, TWO, THREE])
@@ -146,6 +159,13 @@ def prepared(server: FakeImap) -> FakeImap:
 def fake() -> Iterator[FakeImap]:
     with FakeImap() as server:
         yield prepared(server)
+
+
+@pytest.fixture
+def others(fake: FakeImap) -> FakeImap:
+    """Somebody else has flagged message 3 as deleted."""
+    fake.flag("ann", [3], "\\Deleted")
+    return fake
 
 
 @pytest.fixture(scope="session")

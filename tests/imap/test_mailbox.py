@@ -16,7 +16,7 @@ from gateway.telemetry.events import UpstreamReconnected
 from tests.fakes.faults import Bye, Close, Delay, EndlessLine, Hold, Say, Send, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
-from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, read, secured, uids
+from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, commit, read, secured, uids
 
 LARGE = bytes(range(256)) * 4096  # a megabyte
 HUGE = bytes(range(256)) * 8192
@@ -182,6 +182,20 @@ async def test_a_mailbox_that_was_made_anew_is_not_taken_for_ours(fake: FakeImap
         await read(mailbox, 1)
 
 
+async def test_a_server_that_gave_its_uids_anew_is_not_taken_for_ours_whatever_the_sizes_are(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    mailbox = await upstream.open()
+    validity = mailbox.snapshot.uidvalidity
+    fake.expunge("ann", [1, 2, 3])
+    (new,) = fake.deliver("ann", [ONE])
+    fake.renumber("ann", validity=validity, uids={new: 1})
+    fake.drop()
+    with pytest.raises(UpstreamError, match="UIDNEXT has shrunk"):
+        await commit(mailbox, delete=(1,))
+    assert uids(fake) == [1]
+
+
 async def test_a_server_that_is_down_is_unreachable_and_back_when_it_is_up(
     fake: FakeImap, upstream: Upstream
 ) -> None:
@@ -243,3 +257,21 @@ async def test_a_slow_body_may_take_longer_than_a_command(fake: FakeImap, upstre
     fake.on("UID FETCH", Delay(0.2), uid=1)
     assert await read(mailbox, 1) == ONE
     assert len(await read(mailbox, uid)) == 4000
+
+
+@pytest.mark.parametrize("verb", ["LOGIN", "SELECT", "UID FETCH"])
+async def test_a_reconnection_that_is_cancelled_leaves_no_connection_behind(
+    fake: FakeImap, upstream: Upstream, verb: str
+) -> None:
+    mailbox = await upstream.open()
+    fake.drop()
+    asked, answer = threading.Event(), threading.Event()
+    fake.on(verb, lambda *_: asked.set(), Hold(answer), when=lambda connection, _: connection.number == 2)
+    task = asyncio.create_task(read(mailbox, 1))
+    await asyncio.to_thread(asked.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    answer.set()
+    await mailbox.close()
+    await asyncio.to_thread(fake.wait_until_idle)

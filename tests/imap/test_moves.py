@@ -10,7 +10,7 @@ from gateway.ports import Account
 from tests.fakes.faults import Bye, Close, Say
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
-from tests.imap.conftest import ONE, THREE, Upstream, commit, uids
+from tests.imap.conftest import ONE, THREE, TWO, Upstream, commit, uids
 
 MOVE = ["IMAP4rev1", "UIDPLUS", "MOVE", "SPECIAL-USE"]
 COPY = ["IMAP4rev1", "UIDPLUS", "SPECIAL-USE"]
@@ -132,3 +132,18 @@ async def test_what_an_earlier_session_copied_is_not_copied_again(bin_of: FakeIm
     assert uids(bin_of) == [2]
     assert binned(bin_of) == [THREE]
     assert told == [3]
+
+
+@EACH
+@pytest.mark.parametrize("named", ["Bin", "inbox"])
+async def test_what_is_in_the_bin_already_is_removed(
+    fake: FakeImap, upstream: Upstream, capabilities: list[str], named: str
+) -> None:
+    """Moved to itself it would come back as a new message, again and again."""
+    fake.settings.capabilities = capabilities
+    here = "Bin" if named == "Bin" else "INBOX"
+    if here == "Bin":
+        fake.deliver("ann", [ONE, TWO, THREE], "Bin")
+    chosen = replace(account(upstream, OnDelete.TRASH, trash=named), folder=here)
+    await commit(await upstream.open(chosen), delete=(1,))
+    assert [stored.octets for stored in fake.messages("ann", here)] == [TWO, THREE]

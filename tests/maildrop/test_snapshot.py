@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.maildrop import Snapshot, unique_id
+from gateway.maildrop import Snapshot, given_anew, unique_id
 
 UINT32 = st.integers(1, 0xFFFFFFFF)
 SIZES = st.integers(0, 10**18)
@@ -53,6 +53,21 @@ def test_a_message_may_be_larger_than_four_gigabytes() -> None:
 def test_a_number_outside_its_range_is_an_error_and_not_another_number(row: tuple[int, int]) -> None:
     with pytest.raises(OverflowError):
         Snapshot.of(1, [row])
+
+
+@given(st.dictionaries(st.integers(1, 30), SIZES), st.dictionaries(st.integers(1, 30), SIZES))
+def test_messages_are_found_left_out_and_corrected_by_uid(there: dict[int, int], asked: dict[int, int]) -> None:
+    snapshot = Snapshot.of(9, there.items(), read_only=True, uidnext=31)
+    assert snapshot.sizes_of(asked) == {uid: size for uid, size in there.items() if uid in asked}
+    left = {uid: size for uid, size in there.items() if uid not in asked}
+    assert snapshot.without(asked.keys()) == Snapshot.of(9, left.items(), read_only=True, uidnext=31)
+    right = {uid: asked.get(uid, size) for uid, size in there.items()}
+    assert snapshot.corrected(asked) == Snapshot.of(9, right.items(), read_only=True, uidnext=31)
+
+
+@pytest.mark.parametrize(("before", "now", "anew"), [(8, 7, True), (8, 8, False), (8, 0, False), (0, 8, False)])
+def test_uids_are_given_anew_where_uidnext_has_shrunk(before: int, now: int, anew: bool) -> None:
+    assert given_anew(before, now) is anew
 
 
 def test_it_is_frozen() -> None:

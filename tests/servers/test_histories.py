@@ -86,14 +86,12 @@ class World:
 
     def delete(self, places: list[int]) -> None:
         """Our own QUIT."""
-        self._quit(
-            places, lambda client, plan: commit.delete(client, plan, self.account.policy, 5.0, forget_copied)
-        )
+        self._quit(places, lambda client, plan: commit.delete(client, plan, self.account, 5.0, forget_copied))
 
     def flag(self, places: list[int]) -> None:
         """Our own QUIT, by a policy that leaves the messages there."""
-        policy = Policy(OnDelete.FLAG)
-        self._quit(places, lambda client, plan: commit.delete(client, plan, policy, 5.0, forget_copied))
+        flagging = replace(self.account, policy=Policy(OnDelete.FLAG))
+        self._quit(places, lambda client, plan: commit.delete(client, plan, flagging, 5.0, forget_copied))
 
     def abandon(self, places: list[int]) -> None:
         """Our own QUIT, of which the server did nothing."""
