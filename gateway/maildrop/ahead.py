@@ -58,11 +58,11 @@ class ReadAhead:
         if part != self.part or (index != self._next and uid not in self._expected):
             self.forget()
             self._run = 0
-        if uid in self._expected:
+        if uid not in self._expected:
+            self._ahead = index
+        elif index > self._next:
             for passed in self._uids[self._next : index]:
                 self._release(passed)
-        else:
-            self._ahead = index
         self._run += 1
         self.part = part
         self._next = index + 1
