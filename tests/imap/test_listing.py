@@ -62,7 +62,7 @@ ROWS = st.lists(
     st.builds(
         Row,
         st.one_of(st.integers(1, 9), st.integers(1, 0xFFFFFFFF)),
-        st.integers(0, 2**63),
+        st.integers(0, 2**63 - 1),
         st.sampled_from(SHAPES),
         st.sampled_from([b"", b"", b"", *CHATTER]),
     ),
