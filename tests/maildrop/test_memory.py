@@ -180,7 +180,8 @@ def test_what_is_not_seen_is_there_and_remembered(
     assert not known.void & (after.promised.keys() | after.hidden.keys())
     for uid in known.promised:
         assert due[uid].octets in {None, there[uid]}
-    assert not recognised(after, Snapshot.of(9, there.items()), now, on_delete).revision
+    if on_delete is not OnDelete.FLAG:  # by which an old hidden mark that goes is made anew of a young promise
+        assert not recognised(after, Snapshot.of(9, there.items()), now, on_delete).revision
 
 
 ALL = {uid: 10 * uid for uid in range(1, 61)}
