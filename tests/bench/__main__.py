@@ -27,13 +27,18 @@ QUIET_LOAD = 0.7
 @click.option("--profile", "profiled", is_flag=True, help="Tell where the gateway's time goes in these rows.")
 @click.option("--no-plots", is_flag=True, help="Do without matplotlib.")
 @click.option(
+    "--nice", type=click.IntRange(-20, 19), default=0, help="Below 0: before what else runs here; root only."
+)
+@click.option(
     "--layout",
     type=click.Choice(["maildir", "sdbox", "mdbox"]),
     default="maildir",
     show_default=True,
     help="How the upstream stores its mail.",
 )
-def main(names: str, rounds: int | None, quick: bool, profiled: bool, no_plots: bool, layout: str) -> None:
+def main(
+    names: str, rounds: int | None, quick: bool, profiled: bool, no_plots: bool, nice: int, layout: str
+) -> None:
     """The gateway beside Dovecot's POP3 over imapc, and beside raw IMAP.
 
     All of it makes tests/bench/results; a part of it leaves its figures in .cache/bench.
@@ -41,6 +46,7 @@ def main(names: str, rounds: int | None, quick: bool, profiled: bool, no_plots: 
     scale = QUICK if quick else FULL
     rows, extras = _chosen(names, table(scale), () if quick else EXTRAS)
     console = Console(width=None if sys.stdout.isatty() else 120)
+    os.nice(nice)  # what is started from here on has it, too
     if os.getloadavg()[0] > QUIET_LOAD:
         click.echo(f"others are at work here: the load is {os.getloadavg()[0]:.1f}", err=True)
     if profiled:
@@ -69,7 +75,9 @@ def _measure(rows: list[Row], extras: list[str], scale: Scale, rounds: int, layo
         task = progress.add_task("", total=len(rows) + len(extras))
         tell = _telling(progress, task)
         for row in rows:
-            outcomes.append(measure(made, row, rounds, tell))
+            outcome = measure(made, row, rounds, tell)
+            outcomes.append(outcome)
+            progress.console.print(report.line(outcome), highlight=False)
             progress.advance(task)
         among = crowd.measure(made, tell) if "crowd" in extras else None
         points = growth.measure(made, tell) if "growth" in extras else []

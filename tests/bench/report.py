@@ -56,7 +56,7 @@ def words(results: Results) -> list[str]:
         )
     names = ("gateway", "peer", "python", "processor", "memory", "system", "date")
     machine = ", ".join(results.machine[name] for name in names if results.machine.get(name))
-    return [*said, f"Measured with {machine}."]
+    return [*said, f"Measured with {machine}; load {results.machine.get('load', 'unknown')}."]
 
 
 def as_markdown(results: Results) -> str:
@@ -77,6 +77,12 @@ def show(results: Results, console: Console) -> None:
         console.print(table)
     for line in words(results):
         console.print(line, highlight=False)
+
+
+def line(outcome: Outcome) -> str:
+    """A row that was just measured, in short."""
+    _, ours, theirs, ratio, goal, verdict, *_ = _goals(outcome)
+    return f"{outcome.key}: {ours}, Dovecot imapc {theirs}: {ratio} of {goal}, {verdict}"
 
 
 def number(value: float) -> str:

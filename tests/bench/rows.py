@@ -24,7 +24,7 @@ class Kind:
     limit: Limit | None
     unit: str
     least: bool = False  # less is better
-    cold: bool = False  # the mailbox is forgotten before each run
+    cold: bool = False  # before each run the mailbox is forgotten; the gateway starts anew
     reads: bool = False  # messages, so that what was read can be compared
 
 
@@ -33,7 +33,8 @@ RETRIEVE = Kind(work.retrieve, limit.retrieve, "/s", reads=True)
 TRANSFER = Kind(work.transfer, limit.transfer, "MB/s", reads=True)
 OPEN_COLD = Kind(work.open_listed, limit.open_cold, "s", least=True, cold=True)
 OPEN_WARM = Kind(work.open_listed, limit.open_warm, "s", least=True)
-IDLE = Kind(work.idle, None, "kB", least=True)
+# Cold, for a process that had many sessions once has room for them again.
+IDLE = Kind(work.idle, None, "kB", least=True, cold=True)
 
 
 @dataclass(frozen=True, slots=True)
