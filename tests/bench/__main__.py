@@ -1,8 +1,10 @@
 """`python -m tests.bench`: see `--help`, and README.md for what it measures."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -29,6 +31,7 @@ QUIET_LOAD = 0.7
 @click.option(
     "--nice", type=click.IntRange(-20, 19), default=0, help="Below 0: before what else runs here; root only."
 )
+@click.option("--output", type=click.Path(path_type=Path), help="Where to leave the figures of a part.")
 @click.option(
     "--layout",
     type=click.Choice(["maildir", "sdbox", "mdbox"]),
@@ -37,12 +40,20 @@ QUIET_LOAD = 0.7
     help="How the upstream stores its mail.",
 )
 def main(
-    names: str, rounds: int | None, quick: bool, profiled: bool, no_plots: bool, nice: int, layout: str
+    names: str,
+    rounds: int | None,
+    quick: bool,
+    profiled: bool,
+    no_plots: bool,
+    nice: int,
+    output: Path | None,
+    layout: str,
 ) -> None:
     """The gateway beside Dovecot's POP3 over imapc, and beside raw IMAP.
 
     All of it makes tests/bench/results; a part of it leaves its figures in .cache/bench.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers end with us
     scale = QUICK if quick else FULL
     rows, extras = _chosen(names, table(scale), () if quick else EXTRAS)
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -52,8 +63,9 @@ def main(
     if profiled:
         _profile(rows, layout, console)
         return
-    results = _measure(rows, extras, scale, rounds or scale.rounds, layout)
-    folder = PASSING if names or quick or rounds or layout != "maildir" else SHOWN
+    results = _measure(rows, extras, replace(scale, rounds=rounds or scale.rounds), layout)
+    whole = not (names or quick or rounds) and layout == "maildir"
+    folder = output or (SHOWN if whole else PASSING)
     _write(results, folder, plots=not no_plots)
     report.show(results, console)
     click.echo(f"in {folder}", err=True)
@@ -69,13 +81,13 @@ def _chosen(names: str, rows: Sequence[Row], extras: Sequence[str]) -> tuple[lis
     return [known[name] for name in wanted if name in known], [name for name in wanted if name in EXTRAS]
 
 
-def _measure(rows: list[Row], extras: list[str], scale: Scale, rounds: int, layout: str) -> Results:
+def _measure(rows: list[Row], extras: list[str], scale: Scale, layout: str) -> Results:
     about, outcomes = machine.describe(), []
     with _progress() as progress, bench(layout) as made:
         task = progress.add_task("", total=len(rows) + len(extras))
         tell = _telling(progress, task)
         for row in rows:
-            outcome = measure(made, row, rounds, tell)
+            outcome = measure(made, row, scale, tell)
             outcomes.append(outcome)
             progress.console.print(report.line(outcome), highlight=False)
             progress.advance(task)

@@ -54,9 +54,11 @@ def words(results: Results) -> list[str]:
             f"{number(crowd.login_among * 1000)} ms among them (at most {number(crowd.login_among_most * 1000)}), "
             f"{number(crowd.login_alone * 1000)} ms alone."
         )
+    rounds = max((len(outcome.figures["gateway"].runs) for outcome in results.outcomes), default=0)
     names = ("gateway", "peer", "python", "processor", "memory", "system", "date")
     machine = ", ".join(results.machine[name] for name in names if results.machine.get(name))
-    return [*said, f"Measured with {machine}; load {results.machine.get('load', 'unknown')}."]
+    medians = f"Medians of {rounds} rounds, measured" if rounds > 1 else "Measured"
+    return [*said, f"{medians} with {machine}; load {results.machine.get('load', 'unknown')}."]
 
 
 def as_markdown(results: Results) -> str:

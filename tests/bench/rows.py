@@ -59,6 +59,7 @@ class Scale:
     """How much of it: `part` of the polls and sessions, and mailboxes no larger than this."""
 
     rounds: int
+    seconds: float = 150.0  # in which a subject begins another turn at a row; it always has one
     part: float = 1.0
     most_messages: int = 1_000_000
     large_octets: int = LARGE_OCTETS
@@ -66,7 +67,7 @@ class Scale:
 
 
 FULL = Scale(rounds=5)
-QUICK = Scale(rounds=3, part=0.4, large_count=6)
+QUICK = Scale(rounds=3, seconds=20.0, part=0.4, large_count=6)
 TINY = Scale(rounds=1, part=0.02, most_messages=20, large_octets=100_000, large_count=3)
 
 
