@@ -77,7 +77,7 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
 # The parts of documents that are made from the code.

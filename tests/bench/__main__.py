@@ -1,8 +1,10 @@
 """`python -m tests.bench`: see `--help`, and README.md for what it measures."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -27,27 +29,43 @@ QUIET_LOAD = 0.7
 @click.option("--profile", "profiled", is_flag=True, help="Tell where the gateway's time goes in these rows.")
 @click.option("--no-plots", is_flag=True, help="Do without matplotlib.")
 @click.option(
+    "--nice", type=click.IntRange(-20, 19), default=0, help="Below 0: before what else runs here; root only."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Where to leave the figures of a part.")
+@click.option(
     "--layout",
     type=click.Choice(["maildir", "sdbox", "mdbox"]),
     default="maildir",
     show_default=True,
     help="How the upstream stores its mail.",
 )
-def main(names: str, rounds: int | None, quick: bool, profiled: bool, no_plots: bool, layout: str) -> None:
+def main(
+    names: str,
+    rounds: int | None,
+    quick: bool,
+    profiled: bool,
+    no_plots: bool,
+    nice: int,
+    output: Path | None,
+    layout: str,
+) -> None:
     """The gateway beside Dovecot's POP3 over imapc, and beside raw IMAP.
 
     All of it makes tests/bench/results; a part of it leaves its figures in .cache/bench.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers end with us
     scale = QUICK if quick else FULL
     rows, extras = _chosen(names, table(scale), () if quick else EXTRAS)
     console = Console(width=None if sys.stdout.isatty() else 120)
+    os.nice(nice)  # what is started from here on has it, too
     if os.getloadavg()[0] > QUIET_LOAD:
         click.echo(f"others are at work here: the load is {os.getloadavg()[0]:.1f}", err=True)
     if profiled:
         _profile(rows, layout, console)
         return
-    results = _measure(rows, extras, scale, rounds or scale.rounds, layout)
-    folder = PASSING if names or quick or rounds or layout != "maildir" else SHOWN
+    results = _measure(rows, extras, replace(scale, rounds=rounds or scale.rounds), layout)
+    whole = not (names or quick or rounds) and layout == "maildir"
+    folder = output or (SHOWN if whole else PASSING)
     _write(results, folder, plots=not no_plots)
     report.show(results, console)
     click.echo(f"in {folder}", err=True)
@@ -63,13 +81,15 @@ def _chosen(names: str, rows: Sequence[Row], extras: Sequence[str]) -> tuple[lis
     return [known[name] for name in wanted if name in known], [name for name in wanted if name in EXTRAS]
 
 
-def _measure(rows: list[Row], extras: list[str], scale: Scale, rounds: int, layout: str) -> Results:
+def _measure(rows: list[Row], extras: list[str], scale: Scale, layout: str) -> Results:
     about, outcomes = machine.describe(), []
     with _progress() as progress, bench(layout) as made:
         task = progress.add_task("", total=len(rows) + len(extras))
         tell = _telling(progress, task)
         for row in rows:
-            outcomes.append(measure(made, row, rounds, tell))
+            outcome = measure(made, row, scale, tell)
+            outcomes.append(outcome)
+            progress.console.print(report.line(outcome), highlight=False)
             progress.advance(task)
         among = crowd.measure(made, tell) if "crowd" in extras else None
         points = growth.measure(made, tell) if "growth" in extras else []

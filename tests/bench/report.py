@@ -54,9 +54,11 @@ def words(results: Results) -> list[str]:
             f"{number(crowd.login_among * 1000)} ms among them (at most {number(crowd.login_among_most * 1000)}), "
             f"{number(crowd.login_alone * 1000)} ms alone."
         )
+    rounds = max((len(outcome.figures["gateway"].runs) for outcome in results.outcomes), default=0)
     names = ("gateway", "peer", "python", "processor", "memory", "system", "date")
     machine = ", ".join(results.machine[name] for name in names if results.machine.get(name))
-    return [*said, f"Measured with {machine}."]
+    medians = f"Medians of {rounds} rounds, measured" if rounds > 1 else "Measured"
+    return [*said, f"{medians} with {machine}; load {results.machine.get('load', 'unknown')}."]
 
 
 def as_markdown(results: Results) -> str:
@@ -77,6 +79,12 @@ def show(results: Results, console: Console) -> None:
         console.print(table)
     for line in words(results):
         console.print(line, highlight=False)
+
+
+def line(outcome: Outcome) -> str:
+    """A row that was just measured, in short."""
+    _, ours, theirs, ratio, goal, verdict, *_ = _goals(outcome)
+    return f"{outcome.key}: {ours}, Dovecot imapc {theirs}: {ratio} of {goal}, {verdict}"
 
 
 def number(value: float) -> str:

@@ -24,7 +24,7 @@ class Kind:
     limit: Limit | None
     unit: str
     least: bool = False  # less is better
-    cold: bool = False  # the mailbox is forgotten before each run
+    cold: bool = False  # before each run the mailbox is forgotten; the gateway starts anew
     reads: bool = False  # messages, so that what was read can be compared
 
 
@@ -33,7 +33,8 @@ RETRIEVE = Kind(work.retrieve, limit.retrieve, "/s", reads=True)
 TRANSFER = Kind(work.transfer, limit.transfer, "MB/s", reads=True)
 OPEN_COLD = Kind(work.open_listed, limit.open_cold, "s", least=True, cold=True)
 OPEN_WARM = Kind(work.open_listed, limit.open_warm, "s", least=True)
-IDLE = Kind(work.idle, None, "kB", least=True)
+# Cold, for a process that had many sessions once has room for them again.
+IDLE = Kind(work.idle, None, "kB", least=True, cold=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Scale:
     """How much of it: `part` of the polls and sessions, and mailboxes no larger than this."""
 
     rounds: int
+    seconds: float = 150.0  # in which a subject begins another turn at a row; it always has one
     part: float = 1.0
     most_messages: int = 1_000_000
     large_octets: int = LARGE_OCTETS
@@ -65,7 +67,7 @@ class Scale:
 
 
 FULL = Scale(rounds=5)
-QUICK = Scale(rounds=3, part=0.4, large_count=6)
+QUICK = Scale(rounds=3, seconds=20.0, part=0.4, large_count=6)
 TINY = Scale(rounds=1, part=0.02, most_messages=20, large_octets=100_000, large_count=3)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import hashlib
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,7 @@ from tests.bench.dovecot import Upstream
 from tests.bench.mail import Mailbox
 from tests.bench.memory import Peak
 from tests.bench.results import Figures, Outcome
-from tests.bench.rows import FAR_SECONDS, Row, Way
+from tests.bench.rows import FAR_SECONDS, Row, Scale, Way
 from tests.bench.subjects import SUBJECTS, Scene, Subject, far
 from tests.bench.work import poll_once
 from tests.servers import tls
@@ -90,27 +91,35 @@ def _folder(prefix: str, place: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def measure(bench: Bench, row: Row, rounds: int, tell: Tell = lambda _: None) -> Outcome:
+def measure(bench: Bench, row: Row, scale: Scale, tell: Tell = lambda _: None) -> Outcome:
     """All of a row; `tell` hears what is going on."""
     tell(f"{row.title}: filling the mailbox")
     with bench.scene(row.mailbox, row.way) as scene, contextlib.ExitStack() as stack:
         bench.fill(ALONE)
-        subjects = {name: SUBJECTS[name](scene) for name in row.subjects}
-        for subject in subjects.values():
-            stack.callback(subject.stop)
+        subjects: dict[str, Subject] = {}
+        for name in row.subjects:
+            subjects[name] = SUBJECTS[name](scene)
+            stack.callback(subjects[name].stop)
         tell(f"{row.title}: warming up")
         _warm_up(row, subjects, scene)
         runs: dict[str, list[Run]] = {name: [] for name in (*subjects, *(["limit"] if row.kind.limit else []))}
-        for number in range(1, rounds + 1):
+        left = dict.fromkeys(runs, scale.seconds)
+        for number in range(1, scale.rounds + 1):
             for name, taken in runs.items():
-                tell(f"{row.title}: round {number} of {rounds}, {name}")
+                if taken and left[name] < 0:
+                    continue
+                tell(f"{row.title}: round {number} of {scale.rounds}, {name}")
                 taken.append(_run(row, subjects.get(name), scene))
+                left[name] -= taken[-1].seconds
         figures = {
-            name: Figures([run.figure for run in taken], client=max(run.client for run in taken))
+            name: Figures(
+                [run.figure for run in taken],
+                client=statistics.median(run.processor / run.seconds for run in taken),
+            )
             for name, taken in runs.items()
         }
         for name in ("gateway", "peer", "tuned"):
-            if name in subjects:
+            if name in subjects and left[name] >= 0:
                 tell(f"{row.title}: memory, {name}")
                 figures[name] = replace(figures[name], memory=_memory(row, subjects[name]))
         kind = row.kind
@@ -120,7 +129,8 @@ def measure(bench: Bench, row: Row, rounds: int, tell: Tell = lambda _: None) ->
 @dataclass(frozen=True, slots=True)
 class Run:
     figure: float
-    client: float  # the client's processor time, as a part of the time that passed
+    seconds: float
+    processor: float  # seconds of it that the client computed
 
 
 def _run(row: Row, subject: Subject | None, scene: Scene) -> Run:
@@ -136,7 +146,7 @@ def _run(row: Row, subject: Subject | None, scene: Scene) -> Run:
         else:
             assert row.kind.limit is not None
             figure = row.kind.limit(scene.upstream, row.mailbox, row.amount)
-        return Run(figure, (time.process_time() - processor) / (time.perf_counter() - begin))
+        return Run(figure, time.perf_counter() - begin, time.process_time() - processor)
     finally:
         gc.enable()
 

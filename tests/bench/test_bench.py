@@ -27,7 +27,7 @@ def small_bench() -> Iterator[Bench]:
 @pytest.mark.parametrize("key", ["poll-10", "retr-large-tls", "open-cold", "idle", "poll-far"])
 def test_a_row_is_measured_for_all_who_take_part(key: str, small_bench: Bench) -> None:
     row = ROWS[key]
-    outcome = measure(small_bench, row, rounds=1)
+    outcome = measure(small_bench, row, TINY)
     assert set(outcome.figures) == {*row.subjects, *(["limit"] if row.kind.limit else [])}
     assert all((outcome.figures[name].memory or 0) > 0 for name in ("gateway", "peer"))
     assert f"| {row.title} |" in as_markdown(Results({}, [outcome]))
