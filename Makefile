@@ -1,7 +1,8 @@
 # make demo    try it: a sample mailbox and the gateway before it, on 127.0.0.1:1110
 # make test    install what the tests need, real servers and clients included, and run everything
+# make bench   measure the gateway beside Dovecot's POP3 over imapc; tests/bench/results gets the figures
 #
-# Both need python3 (3.11 or newer), and root's apt (or sudo) for what is missing.
+# All need python3 (3.11 or newer), and root's apt (or sudo) for what is missing.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -51,6 +52,12 @@ MINUTES ?= 10
 soak: packages $(VENV)/.test
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
+# Options of `python -m tests.bench`: `make bench BENCH='--quick --rows poll-10'`.
+.PHONY: bench
+bench: packages $(VENV)/.bench
+	$(BIN)/python -m tests.bench $(BENCH)
+	$(BIN)/python -m tests.documents
+
 # What the tests use of Debian: installed where we may, skipped tests say what is missing where we may not.
 packages: tests/debian-packages.txt
 	@tests/install-packages $<
@@ -67,6 +74,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[demo,test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
 # The parts of documents that are made from the code.

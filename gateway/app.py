@@ -2,41 +2,47 @@
 
 import asyncio
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gateway import __version__
-from gateway.accounts import LoginDelay, PassThrough
+from gateway.accounts import PassThrough
 from gateway.config import Settings
 from gateway.imap.connections import Connections as UpstreamConnections
 from gateway.imap.link import Timeouts
-from gateway.imap.mailbox import UpstreamMailboxes
+from gateway.imap.mailbox import Means
+from gateway.imap.mailboxes import UpstreamMailboxes
 from gateway.imap.tls import trust as check_ca_file
 from gateway.imap.warm import Limits as WarmLimits
+from gateway.maildrop import Allowance
 from gateway.ports import LockMode, Peer, Services, Terms
-from gateway.remembered import RememberedMailboxes
+from gateway.remembered import RememberedMailboxes, Rooms
 from gateway.server.certificate import fingerprint, self_signed
 from gateway.server.conversation import Patience
 from gateway.server.limits import Connections
-from gateway.server.listener import Listener, Site
+from gateway.server.listener import Listener
+from gateway.server.sockets import Site
 from gateway.server.tls import ServerTls
 from gateway.session import Session
-from gateway.store import FileLocks, SqliteLedger, StateFolder
+from gateway.store import FileListings, FileLocks, FileLoginDelay, SqliteLedger, StateFolder
 from gateway.telemetry.events import (
     CertificateMade,
     Event,
     GatewayStarted,
     LimitLowered,
     Listening,
+    StateReplaced,
     Stopped,
     Stopping,
 )
 from gateway.threads import Threads
+from gateway.workers import Share
 
 # A QUIT whose update goes on after its reply, or a client that hung up and is back at once.
 LOCK_PATIENCE_SECONDS = 2.0
 LEDGER_THREADS = 2  # SQLite has one writer anyway
 FAREWELL_THREADS = 16  # nobody waits for these
 LEDGER_FILE = "maildrops.sqlite3"
+LOGINS_FOLDER = "logins"
 FAILURE_DELAY = 1.0  # seconds before the answer to a wrong password, doubled with each further one
 YIELD_LOOK_SECONDS = 0.3
 DRAIN_LOOK_SECONDS = 0.2
@@ -51,9 +57,11 @@ FILES_BESIDE = 64
 class Gateway:
     """start(), then stop(). Raises SettingsError and StateError at the start, nothing later."""
 
-    def __init__(self, settings: Settings, emit: Callable[[Event], None]) -> None:
+    def __init__(self, settings: Settings, emit: Callable[[Event], None], share: Share | None = None) -> None:
+        """`share` is what this process has of the gateway; without one it is all of it."""
         self.sites: list[Site] = []
         self._settings = settings
+        self._share = share or Share()
         self._chores: list[asyncio.Task[None]] = []
         self._emit = emit
         state = StateFolder(settings.state)
@@ -66,24 +74,30 @@ class Gateway:
         self._threads = (logins, transfers, ledger_threads, farewells)
         timeouts = Timeouts(patience.connect, patience.response, patience.open)
         self._upstream = UpstreamConnections(timeouts, warm, farewells, emit)
-        upstream = UpstreamMailboxes(self._upstream, logins, transfers, timeouts, emit)
-        ledger = SqliteLedger(state.path / LEDGER_FILE)
+        listings = FileListings(state.folder("listings"))
+        means = Means(self._upstream, logins, transfers, timeouts, emit, listings, Allowance())
+        file, locks = state.path / LEDGER_FILE, state.folder("locks")
+        with state.alone():  # several processes may start at once, and find nothing there
+            ledger = SqliteLedger(file, lambda: emit(StateReplaced(str(file))))
+            self._tls = self._server_tls(state)
+        rooms = Rooms(ledger, FileLocks(locks), ledger_threads, emit)
         self._services = Services(
             PassThrough(endpoint, maildrop.folder, maildrop.policy()),
-            RememberedMailboxes(upstream, ledger, maildrop.guard.caution(), ledger_threads, emit),
-            FileLocks(state.folder("locks"), maildrop.lock, LOCK_PATIENCE_SECONDS),
-            LoginDelay(settings.limits.login_delay),
+            RememberedMailboxes(UpstreamMailboxes(means), maildrop.guard.caution(), rooms),
+            FileLocks(locks, maildrop.lock, LOCK_PATIENCE_SECONDS),
+            FileLoginDelay(state.path / LOGINS_FOLDER, settings.limits.login_delay),
         )
-        self._tls = self._server_tls(state)
-        self._connections = Connections(possible, settings.limits.connections_per_address)
+        self._connections = Connections(possible, settings.limits.connections_per_address, self._share.census)
         self._listeners = [self._listener(index) for index in range(len(settings.listen))]
 
     async def start(self) -> None:
         try:
-            self.sites = [await listener.start() for listener in self._listeners]
-            self._emit(GatewayStarted(__version__, str(self._settings.upstream.endpoint())))
-            for site in self.sites:
-                self._emit(Listening(str(site)))
+            if self._share.sockets:  # whoever opened them says so, once for all workers
+                pairs = zip(self._listeners, self._share.sockets, strict=True)
+                self.sites = [listener.start(sockets) for listener, sockets in pairs]
+            else:
+                self.sites = [listener.start() for listener in self._listeners]
+                announce(self._settings, self.sites, self._emit)
             self._chores.append(asyncio.create_task(self._sweep()))
             if self._settings.maildrop.lock is LockMode.TAKEOVER:
                 self._chores.append(asyncio.create_task(self._yield_maildrops()))
@@ -138,9 +152,8 @@ class Gateway:
         return possible, WarmLimits(warm, kept.per_account, kept.idle, kept.age)
 
     def _listener(self, index: int) -> Listener:
-        described = self._settings.listen[index]
-        host, port = described.address
         settings = self._settings
+        described = settings.listen[index]
         terms = Terms(
             tls_available=not described.implicit_tls,
             allow_plaintext=described.allow_plaintext,
@@ -152,8 +165,8 @@ class Gateway:
             return Session(self._services, terms, peer, self._emit)
 
         patience = Patience(settings.timeouts.idle, settings.timeouts.login, settings.timeouts.stalled)
-        site = Site(host, port, described.implicit_tls, self._tls.context)
-        return Listener(site, make_session, self._connections, patience, self._emit)
+        site = sites(settings)[index]
+        return Listener(site, self._tls.context, make_session, self._connections, patience, self._emit)
 
     def _server_tls(self, state: StateFolder) -> ServerTls:
         configured = self._settings.tls
@@ -163,6 +176,25 @@ class Gateway:
             if made:
                 self._emit(CertificateMade(str(certificate), fingerprint(certificate)))
         return ServerTls(certificate, configured.key, configured.min_version, self._emit)
+
+
+def preload(settings: Settings) -> None:
+    """What every worker needs and none changes: loaded before they are forked, it is in memory once.
+
+    Raises SettingsError.
+    """
+    check_ca_file(settings.upstream.endpoint().ca_file)
+
+
+def sites(settings: Settings) -> list[Site]:
+    """Where the settings want it to listen, in their order."""
+    return [Site(*listener.address, listener.implicit_tls) for listener in settings.listen]
+
+
+def announce(settings: Settings, listening: Iterable[Site], emit: Callable[[Event], None]) -> None:
+    emit(GatewayStarted(__version__, str(settings.upstream.endpoint())))
+    for site in listening:
+        emit(Listening(str(site)))
 
 
 def _affordable(connections: int, warm: int) -> tuple[int, int]:

@@ -4,13 +4,13 @@
 class stands behind which Protocol.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from gateway.maildrop import CommitPlan, Memory, Policy, Sighting, Snapshot
+from gateway.maildrop import CommitPlan, Correction, Intent, Listing, Memory, Policy, Revision, Sighting, Snapshot
 from gateway.sasl import Credentials
 
 
@@ -67,6 +67,10 @@ class Body(Protocol):
         """Take no more of it. Without this, or the end of the iteration, the connection is not used again."""
 
 
+def forget_copied(uids: Sequence[int]) -> None:
+    """For a commit() whose caller will not try again."""
+
+
 class Mailbox(Protocol):
     """An open mailbox upstream. Every method raises UpstreamError or a subclass of Refused, nothing else."""
 
@@ -75,14 +79,21 @@ class Mailbox(Protocol):
     async def open_body(self, uid: int, octets: int | None = None) -> Body:
         """The message, or its first `octets`. Returns when the body is known to come; raises MessageGone."""
 
+    def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
+        """What open_body would give, whole, where that needs no wait: it was read ahead. Once only."""
+
     def learn(self, uid: int, octets: int) -> None:
         """The message has so many octets, whatever the snapshot says."""
 
-    async def commit(self, plan: CommitPlan) -> bool:
-        """Apply what QUIT asks. True: it is done. False: it will be, and goes on in close().
+    async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
+        """Apply what QUIT asks. True: it is done. False: it goes on in close(), or cannot be seen to be done.
 
-        On an exception some of it may not be done.
+        On an exception some of it may not be done. `on_copied` is told, in a worker thread, the UIDs that need no
+        second copy when the rest is tried again: moving takes several steps where the server has no MOVE.
         """
+
+    def hurry(self) -> None:
+        """Somebody waits for close(): what goes on after QUIT's reply is left for a later session."""
 
     async def close(self) -> None: ...
 
@@ -104,27 +115,39 @@ class Ledger(Protocol):
 
     def recall(self, maildrop: str, uidvalidity: int) -> Memory: ...
 
-    def promise(
-        self,
-        maildrop: str,
-        uidvalidity: int,
-        uids: Iterable[int],
-        left: Sighting | None = None,
-        octets: Mapping[int, int] = ...,
-    ) -> None:
-        """These will be deleted, and the mailbox will then look so. `octets`: their sizes upstream, by UID."""
+    def doubt(self, maildrop: str, sighting: Sighting) -> None:
+        """How the mailbox looked when it was not shown."""
 
-    def settle(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """These promises are kept, or taken back."""
+    def accept(self, maildrop: str, uidvalidity: int, sighting: Sighting | None, revision: Revision) -> None:
+        """How the mailbox looked when it was shown (None: as at the last time), and what is now known better."""
 
-    def hide(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """These are never shown again, and stay."""
+    def intend(self, maildrop: str, intent: Intent) -> None:
+        """All of it, or nothing. What another session has marked stays as that one has it."""
 
-    def learn(self, maildrop: str, uidvalidity: int, sizes: Mapping[int, int]) -> None:
-        """UID → octets as really sent."""
+    def take_back(self, maildrop: str, intent: Intent) -> None:
+        """As if it had never been meant."""
 
-    def note(self, maildrop: str, sighting: Sighting, *, accepted: bool) -> None:
-        """How the mailbox looked, and whether it was shown."""
+    def note_copied(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        """Of these promised ones there is a copy where they go."""
+
+    def fulfil(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        """These promises are kept."""
+
+    def correct(self, maildrop: str, uidvalidity: int, corrections: Mapping[int, Correction]) -> None:
+        """What these messages really have."""
+
+
+class Listings(Protocol):
+    """Mailboxes as they were at their last login. Blocking. What is lost is only asked for again."""
+
+    def recall(self, maildrop_key: str) -> Listing | None:
+        """None when nothing is known, or what there is cannot be trusted."""
+
+    def keep(self, maildrop_key: str, listing: Listing) -> None:
+        """In the place of what was kept before. Raises StateError."""
+
+    def forget(self, maildrop_key: str) -> None:
+        """Raises StateError."""
 
 
 class LoginDelay(Protocol):

@@ -21,6 +21,13 @@ class Transfer:
     blocks: AsyncGenerator[bytes, None]
 
 
+def encoded(message: bytes) -> tuple[bytes, int]:
+    """RETR of a message that is here: the text as it is sent, and its octets as the client counts them."""
+    encoder = BodyEncoder()
+    text = encoder.feed(message) + encoder.finish()
+    return text, encoder.octets
+
+
 async def whole(body: Body, done: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
     """RETR. `done` is called with the message's octets once the client's end has taken the last block."""
     encoder = BodyEncoder()
@@ -36,23 +43,28 @@ async def whole(body: Body, done: Callable[[int], None]) -> AsyncGenerator[bytes
 class Beginning:
     """TOP: a message from its start, asked for again and further where the first part was too short.
 
-    Never pieced together from two ranges: several servers get the second one wrong.
+    Never pieced together from two ranges: several servers get the second one wrong. `limit` is how far is asked.
     """
 
-    def __init__(self, mailbox: Mailbox, uid: int, size: int, lines: int) -> None:
+    def __init__(self, mailbox: Mailbox, uid: int, lines: int) -> None:
+        self.limit = TOP_HEADER_OCTETS + TOP_LINE_OCTETS * lines
         self._mailbox = mailbox
         self._uid = uid
-        self._size = size
-        self._limit = self._within(TOP_HEADER_OCTETS + TOP_LINE_OCTETS * lines)
-        self._encoder = BodyEncoder(lines)
+        self._lines = lines
+
+    def text_in(self, octets: bytes) -> bytes | None:
+        """The text as it is sent, where these first octets are enough."""
+        encoder = BodyEncoder(self._lines)
+        text = encoder.feed(octets) + encoder.finish()
+        return text if encoder.done or len(octets) < self.limit else None
 
     async def open(self) -> Body:
         """Ask for the first part. Raises what Mailbox.open_body raises."""
-        return await self._mailbox.open_body(self._uid, self._limit)
+        return await self._mailbox.open_body(self._uid, self.limit)
 
     async def blocks(self, body: Body) -> AsyncGenerator[bytes, None]:
         """The encoded blocks, from the first part on."""
-        encoder = self._encoder
+        encoder = BodyEncoder(self._lines)
         seen = 0  # octets of the message that the encoder has had
         while True:
             came = 0
@@ -66,12 +78,8 @@ class Beginning:
                         break
             finally:
                 await body.aclose()
-            if encoder.done or self._limit is None or came < self._limit:
+            if encoder.done or came < self.limit:
                 break
-            self._limit = self._within(self._limit * TOP_GROWTH)
+            self.limit *= TOP_GROWTH
             body = await self.open()
         yield encoder.finish()
-
-    def _within(self, octets: int) -> int | None:
-        """`octets`, or None for the whole message where that is no more."""
-        return octets if octets < self._size else None

@@ -16,13 +16,15 @@ FUNCTION_LINES = 45
 ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
     # `check` looks at an upstream and a certificate without a gateway around them.
-    "cli": {"app", "config", "errors", "imap", "maildrop", "ports", "sasl", "server", "telemetry"},
+    "cli": {"app", "config", "errors", "imap", "maildrop", "ports", "sasl", "server", "telemetry", "workers"},
     "app": {
         *("accounts", "config", "errors", "imap", "maildrop", "ports"),
-        *("remembered", "server", "session", "store", "telemetry", "threads"),
+        *("remembered", "server", "session", "store", "telemetry", "threads", "workers"),
     },
+    "workers": {"errors", "server", "telemetry"},
     "server": {"errors", "pop3", "ports", "session", "telemetry", "transfer"},
-    "session": {"errors", "maildrop", "pop3", "ports", "sasl", "telemetry", "transfer"},
+    "session": {"authorization", "errors", "maildrop", "pop3", "ports", "telemetry", "transfer"},
+    "authorization": {"errors", "maildrop", "pop3", "ports", "sasl", "telemetry"},
     "transfer": {"errors", "pop3", "ports"},
     "remembered": {"errors", "maildrop", "ports", "telemetry", "threads"},
     "imap": {"errors", "maildrop", "ports", "sasl", "telemetry", "threads"},

@@ -1,6 +1,5 @@
 """From a login name to who it is, which upstream, and which secret."""
 
-from gateway.accounts.login_delay import LoginDelay
 from gateway.accounts.pass_through import PassThrough
 
-__all__ = ["LoginDelay", "PassThrough"]
+__all__ = ["PassThrough"]

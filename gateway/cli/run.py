@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -9,16 +10,47 @@ import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway.app import Gateway
+from gateway.app import Gateway, announce, preload, sites
 from gateway.config import Settings
-from gateway.telemetry import Event
-from gateway.telemetry.events import Crashed
+from gateway.server.sockets import reserve
+from gateway.telemetry import Event, Log
+from gateway.telemetry.events import Crashed, Stopped, WorkerStarted
+from gateway.workers import Share, Supervisor, usable_cpus
+
+_ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """An event loop around `main`."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())
+
+
+def serve(settings: Settings) -> None:
+    """With as many processes as the settings want; returns when they have ended. Raises GatewayError."""
+    log = Log(settings.log.level, settings.log.format)
+    workers = usable_cpus() if settings.workers == "auto" else settings.workers
+    if workers == 1:
+        run(lambda: serve_until_stopped(settings, log.emit, lambda _: None))
+        return
+    preload(settings)
+    _loop_factory()  # loads uvloop
+    reserved = reserve(sites(settings))
+    work = functools.partial(_work, settings)
+    supervisor = Supervisor(workers, reserved, work, settings.timeouts.shutdown, log.emit)
+    supervisor.run(lambda: announce(settings, [reservation.site for reservation in reserved], log.emit))
+    log.emit(Stopped())
+
+
+def _work(settings: Settings, number: int, share: Share, ready: Callable[[], None]) -> None:
+    """A worker's life."""
+    log = Log(settings.log.level, settings.log.format, worker=number)
+
+    def started(_: Gateway) -> None:
+        log.emit(WorkerStarted(os.getpid()))
+        ready()
+
+    run(lambda: serve_until_stopped(settings, log.emit, started, share))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -30,21 +62,36 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 async def serve_until_stopped(
-    settings: Settings, emit: Callable[[Event], None], started: Callable[[Gateway], None]
+    settings: Settings,
+    emit: Callable[[Event], None],
+    started: Callable[[Gateway], None],
+    share: Share | None = None,
 ) -> None:
-    """SIGTERM or SIGINT drains; the second one does not wait for the drain."""
+    """SIGTERM, SIGINT or the end of the share's lifeline drains; a second signal does not wait for the drain."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: emit(_crashed(context)))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    gateway = Gateway(settings, emit)
+
+    def drain() -> None:
+        stop.set()
+        for number in _ENDING:
+            loop.add_signal_handler(number, leave)
+
+    for number in _ENDING:
+        loop.add_signal_handler(number, drain)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # a worker begins with them blocked
+    if share is not None and share.lifeline is not None:
+        loop.add_reader(share.lifeline, _ended, share.lifeline, stop)
+    gateway = Gateway(settings, emit, share)
     await gateway.start()
     started(gateway)
     await stop.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, leave)
     await gateway.stop()
+
+
+def _ended(lifeline: int, stop: asyncio.Event) -> None:
+    asyncio.get_running_loop().remove_reader(lifeline)  # it would be readable for ever
+    stop.set()
 
 
 def _crashed(context: dict[str, Any]) -> Crashed:

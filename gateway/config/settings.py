@@ -3,40 +3,20 @@
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from gateway.config import urls
+from gateway.config.values import Count, Seconds, SecondsOrNone, Workers
 from gateway.maildrop import Caution, OnDelete, Policy
 from gateway.ports import Endpoint, LockMode, TlsMode
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def _number(value: Any) -> Any:
-    """YAML's yes and on are True, and True is 1 to Python."""
-    if isinstance(value, bool):
-        raise ValueError(f"a number is expected, not {str(value).lower()}")
-    return value
-
-
-Count = Annotated[int, BeforeValidator(_number)]
-
-
-def _seconds(value: Any) -> Any:
-    """`90`, `90s`, `10m`, `1h`."""
-    value = _number(value)
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
-        if not found:
-            raise ValueError(f"{value!r} is not a time; write it like 90s, 10m or 1h")
-        return float(found[1]) * _UNITS[found[2]]
-    return value
-
-
-SecondsOrNone = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86400)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * 86400)]
 
 
 class Section(BaseModel):
@@ -291,9 +271,16 @@ class Settings(Section):
     tls: Tls = Field(default_factory=Tls, description="TLS towards clients")
     upstream: Upstream = Field(description="the IMAP server behind; a URL, or a mapping with url: and options")
     maildrop: MaildropSettings = Field(default_factory=MaildropSettings, description="what clients see and cause")
-    limits: Limits = Field(default_factory=Limits, description="what strangers may use up")
+    limits: Limits = Field(
+        default_factory=Limits, description="what strangers may use up, at all workers together"
+    )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="how long clients may take")
     log: Log = Field(default_factory=Log, description="one line an event, on standard error")
+    workers: Workers = Field(
+        default=1,
+        description="processes that share the ports, or auto: one for each usable CPU, at most 16; "
+        "one serves thousands of mailboxes, and every further one costs memory",
+    )
     state: Path | None = Field(
         default=None,
         description="folder for what must survive; default /var/lib/pop3-gateway, or the user's own state folder",

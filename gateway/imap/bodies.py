@@ -1,10 +1,54 @@
-"""The body stream: one FETCH, read block by block, that can stop in mid-literal."""
+"""The body stream: one FETCH, read block by block, that can stop in mid-literal; several small ones at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.errors import MessageGone, UpstreamError
 from gateway.imap.responses import Done, Fetch, Literal, Responses, Value
-from gateway.imap.transport import BLOCK_OCTETS, Transport
+from gateway.imap.transport import BLOCK_OCTETS, LITERAL_LIMIT, Transport
+from gateway.imap.uid_set import uid_sets
+
+
+def fetch_some(transport: Transport, uids: Iterable[int], octets: int | None) -> Iterator[tuple[int, bytes]]:
+    """Several messages, or their first `octets`, each held whole: (UID, octets) in the order they come.
+
+    For messages that nobody has asked for yet: whatever is odd about one is left out, and met when it is.
+    """
+    names = _names(octets)
+    for uid_set in uid_sets(uids):
+        tag = transport.new_tag()
+        transport.send(_command(tag, uid_set, octets))
+        responses = Responses(transport, tag)
+        while not isinstance(response := responses.next(), Done):
+            if isinstance(response, Fetch) and (found := _whole(transport, responses, response, names)):
+                yield found
+
+
+def _whole(
+    transport: Transport, responses: Responses, fetch: Fetch, names: frozenset[str]
+) -> tuple[int, bytes] | None:
+    uid, body = 0, None
+    for name, value in responses.items(fetch):
+        if name == "UID" and isinstance(value, bytes) and value.isdigit():
+            uid = int(value)
+        elif isinstance(value, Literal):
+            if name in names and value.octets <= LITERAL_LIMIT:
+                body = transport.read(value.octets)
+            else:
+                responses.skip(value.octets)
+        elif name in names:
+            body = value
+    return (uid, body) if body else None
+
+
+def _command(tag: bytes, uid_set: str, octets: int | None) -> bytes:
+    """PEEK: what a client has seen is said at QUIT, not by a transfer that may break off."""
+    part = b"" if octets is None else b"<0.%d>" % octets
+    return tag + b" UID FETCH " + uid_set.encode("ascii") + b" (UID BODY.PEEK[]" + part + b")\r\n"
+
+
+def _names(octets: int | None) -> frozenset[str]:
+    """What a body is called. A server that does not do ranges sends the whole, and calls it so."""
+    return frozenset({"BODY[]"} if octets is None else {"BODY[]", "BODY[]<0>"})
 
 
 class BodyReader:
@@ -24,11 +68,8 @@ class BodyReader:
         self._uid = uid
         self._listed = listed
         self._confirmed = False  # the response that bears the body named our UID
-        part = b"" if octets is None else b"<0.%d>" % octets
-        # A server that does not do ranges sends the whole, and calls it so.
-        self._names = {"BODY[]"} if octets is None else {"BODY[]", "BODY[]<0>"}
-        # PEEK: what a client has seen is said at QUIT, not by a transfer that may break off.
-        transport.send(tag + b" UID FETCH %d (UID BODY.PEEK[]%s)\r\n" % (uid, part))
+        self._names = _names(octets)
+        transport.send(_command(tag, str(uid), octets))
 
     @property
     def finished(self) -> bool:

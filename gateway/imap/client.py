@@ -136,6 +136,12 @@ class Client(IMAPClient):  # type: ignore[misc]
                 self.capabilities()  # remembers them: SELECT will throw the response away
         return typ, text
 
+    def has_selected(self, *, read_only: bool) -> None:
+        """A mailbox is open, though it was not IMAPClient that sent SELECT."""
+        self._imap.untagged_responses.clear()
+        self._imap.state = "SELECTED"
+        self._imap.is_readonly = read_only
+
     @property
     def at_rest(self) -> bool:
         """Whether every command that was sent has its whole answer, so that another one may follow."""
@@ -160,10 +166,6 @@ class Client(IMAPClient):  # type: ignore[misc]
         """Let go of the mailbox (RFC 3691), where the server can do that without expunging."""
         if self._imap.state == "SELECTED" and "UNSELECT" in self.announced():
             self.unselect_folder()
-
-    def exists(self) -> int:
-        """The last that SELECT said of the number of messages: servers do correct themselves within one answer."""
-        return int(self._imap.untagged_responses["EXISTS"][-1])
 
     def uids_where(self, criterion: str) -> set[int]:
         """UID SEARCH. An answer without a SEARCH response is an error here, not an empty result."""

@@ -1,154 +1,169 @@
-"""SELECT and the listing of UIDs and sizes: how a snapshot is taken."""
+"""How a snapshot is taken: by what is remembered of the mailbox where that proves right, whole where it does not.
 
-import re
+After the login that is one flight when nothing is remembered, when nothing changed, and when messages only arrived
+or were deleted by us; one or two more when others removed some. QRESYNC would save those, at the price of the
+flags of every message that was read since, and of VANISHED for EXPUNGE, which IMAPClient does not know.
+"""
+
+import time
 from array import array
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from operator import lt
 
-from imapclient.exceptions import IMAPClientReadOnlyError
-
-from gateway.errors import UpstreamError, UpstreamUnusable
+from gateway.errors import StateError, UpstreamError
 from gateway.imap.client import Client
 from gateway.imap.faults import translated
-from gateway.imap.responses import Done, Fetch, Literal, Responses
-from gateway.imap.transport import Transport
-from gateway.maildrop import Snapshot
+from gateway.imap.rows import Rows
+from gateway.imap.selection import Selection
+from gateway.imap.uid_set import uid_sets
+from gateway.maildrop import Listing, Selected, Snapshot
+from gateway.maildrop.listing import (
+    BELIEVED_SECONDS,
+    EVERYTHING,
+    FEW,
+    Exact,
+    Outdated,
+    Void,
+    compare,
+    missing,
+    question,
+    settle,
+)
+from gateway.ports import Account, Listings
+from gateway.telemetry.events import Event, ListingNotKept, ListingVoid
 
-_UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,19})"
+# Sizes that are asked for one by one; where more are missing the mailbox is listed whole.
+MOST_MISSING = 1000
 
-
-def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Patterns for one row, and for a run of them."""
-    row = rb"\* \d+ FETCH \(" + items + rb"\)\r\n"
-    return re.compile(row), re.compile(rb"(?:" + re.sub(rb"\((?=\[|\\d)", rb"(?:", row) + rb")+")
-
-
-# Nearly all rows that there are; either order is legal.
-_UID_FIRST = _rows(_UID + b" " + _SIZE)
-_SIZE_FIRST = _rows(_SIZE + b" " + _UID)
-_MOST = 0xFFFFFFFF  # UIDs and UIDVALIDITY are 32-bit, and not zero: RFC 3501 section 2.3.1.1
-
-
-ARRIVING = 100_000  # messages that may come in while we list
+_Columns = tuple["array[int]", "array[int]"]  # UIDs ascending, and their sizes
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
-    """What SELECT told."""
+class Look:
+    """What a look at the mailbox gave."""
 
-    uidvalidity: int
-    exists: int
-    read_only: bool
-
-
-def select(client: Client, folder: str, seconds: float) -> Selected:
-    """SELECT, or EXAMINE where the server lets us only read. Raises UpstreamError."""
-    client.transport.allow(seconds)
-    with translated(f"opening {folder}"):
-        examined = False
-        try:
-            told = client.select_folder(folder)
-        except IMAPClientReadOnlyError:
-            examined = True
-            told = client.select_folder(folder, readonly=True)
-        uidvalidity = told.get(b"UIDVALIDITY")
-        if not uidvalidity or not 0 < uidvalidity <= _MOST:
-            raise UpstreamUnusable(f"{folder} has no usable UIDVALIDITY, so no unique-id would last")
-        permanent = told.get(b"PERMANENTFLAGS")
-        undeletable = permanent is not None and b"\\deleted" not in {flag.lower() for flag in permanent}
-        read_only = examined or undeletable or b"READ-ONLY" in told
-        return Selected(uidvalidity, client.exists(), read_only)
+    snapshot: Snapshot
+    why_whole: str  # why everything was asked for; "" where what is remembered was of use
 
 
 def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
-    """The selected mailbox, whole: a listing with fewer rows than messages is asked for again, then refused.
+    """SELECT, and all messages. `seconds` is the time for each flight. Raises UpstreamError."""
+    return look(client, folder, seconds, None).snapshot
 
-    A short listing shown to a client as its maildrop would make it forget, or fetch again, what is missing.
+
+def look(client: Client, folder: str, seconds: float, known: Listing | None) -> Look:
+    """As take_snapshot, with what is remembered.
+
+    A listing with fewer rows than messages is asked for again, then refused: shown to a client as its maildrop it
+    would make the client forget, or fetch again, what is missing.
     """
-    for _ in range(2):
-        selected = select(client, folder, seconds)
-        listing = _list(client.transport, selected.exists, seconds)
-        snapshot = listing.snapshot(selected)
-        if len(snapshot) >= selected.exists - listing.expunged:
-            return snapshot
-    raise UpstreamError(f"the server lists {len(snapshot)} of {selected.exists} messages in {folder}")
+    with translated(f"opening {folder}"):
+        selection, asked = Selection(client.transport, folder, seconds), question(known)
+        told, rows = selection.select(asked)
+        verdict: Exact | Void = Void("nothing is remembered")
+        if known is not None and asked != EVERYTHING:
+            verdict = _known_again(client, selection, known, told, rows.sizes())
+            if isinstance(verdict, Void):
+                rows = selection.fetch("1:*")
+        if isinstance(verdict, Exact):
+            columns: _Columns | None = (verdict.listing.uids, verdict.listing.sizes)
+        else:
+            columns = _complete(selection, rows)
+        if columns is None:
+            told, rows = selection.select(EVERYTHING)
+            columns = _complete(selection, rows)
+        if columns is None:
+            raise UpstreamError(f"the server lists {len(rows)} of {selection.exists} messages in {folder}")
+        client.has_selected(read_only=told.read_only)
+        snapshot = Snapshot(told.uidvalidity, *columns, told.read_only, told.uidnext, told.highestmodseq)
+        return Look(snapshot, verdict.why if isinstance(verdict, Void) else "")
 
 
-def _list(transport: Transport, exists: int, seconds: float) -> "_Listing":
-    # `1:*` on an empty mailbox is an error to some servers.
-    tag = transport.new_tag() if exists else b""
-    listing = _Listing(transport, tag, exists + ARRIVING)
-    if exists:
-        transport.allow(seconds)
-        with translated("listing the mailbox"):
-            transport.send(tag + b" UID FETCH 1:* (UID RFC822.SIZE)\r\n")
-            while listing.read_block():
-                pass
-    return listing
+def _complete(selection: Selection, rows: Rows) -> _Columns | None:
+    """The rows, if none is missing."""
+    uids, sizes = rows.columns()
+    return (uids, sizes) if len(uids) >= selection.exists - selection.expunged else None
 
 
-class _Listing:
-    """UIDs and sizes in the order they came, and how many messages were expunged meanwhile."""
+def _known_again(
+    client: Client, selection: Selection, known: Listing, told: Selected, rows: dict[int, int]
+) -> Exact | Void:
+    """What is remembered, made up to date."""
+    verdict = compare(known, told, rows)
+    if isinstance(verdict, Exact) and selection.expunged:
+        return _by_all_uids(client, selection, known, rows)  # what was expunged in between may be one of the rows
+    if isinstance(verdict, Outdated):
+        return _by_all_uids(client, selection, known, rows)
+    return verdict
 
-    def __init__(self, transport: Transport, tag: bytes, most: int) -> None:
-        self.expunged = 0
-        self._most = most
-        self._uids = array("I")
-        self._sizes = array("Q")
-        self._transport = transport
-        self._responses = Responses(transport, tag)
 
-    def snapshot(self, selected: Selected) -> Snapshot:
-        uids, sizes = self._uids, self._sizes
-        if all(map(lt, uids, uids[1:])):  # as every sane server sends them
-            return Snapshot(selected.uidvalidity, uids, sizes, selected.read_only)
-        return Snapshot.of(selected.uidvalidity, zip(uids, sizes, strict=True), read_only=selected.read_only)
+def _by_all_uids(client: Client, selection: Selection, known: Listing, rows: dict[int, int]) -> Exact | Void:
+    """All UIDs, and the sizes that are not known."""
+    uids = selection.search(compact=not {"ESEARCH", "IMAP4REV2"}.isdisjoint(client.announced()))
+    if uids is None:
+        return Void("the server does not tell all UIDs")
+    there = selection.exists - selection.expunged
+    wanted = missing(known, rows, uids)
+    if len(wanted) > MOST_MISSING:
+        return Void(f"{len(wanted)} sizes are missing")
+    for uid_set in uid_sets(wanted):
+        rows |= selection.fetch(uid_set).sizes()
+        there -= selection.expunged
+    verdict = settle(known, rows, uids)
+    if isinstance(verdict, Exact) and len(verdict.listing) < there:
+        return Void(f"the server tells of {len(verdict.listing)} of {there} messages")
+    return verdict
 
-    def read_block(self) -> bool:
-        """Take what whole lines have come; False after the tagged OK."""
-        if len(self._uids) > self._most:
-            raise UpstreamError(f"the server lists more than {self._most} messages, and goes on")
-        block = self._transport.read_lines()
-        end = self._take_rows(block)
-        if end == len(block) and block:
-            return True
-        self._transport.unread(block[end:])
-        return self._read_response()
 
-    def _take_rows(self, block: bytes) -> int:
-        """Take the plain rows at the beginning, and say where they end."""
-        for (row, run), first, second in (
-            (_UID_FIRST, self._uids, self._sizes),
-            (_SIZE_FIRST, self._sizes, self._uids),
-        ):
-            if rows := run.match(block):
-                ones, others = zip(*row.findall(block, 0, rows.end()), strict=True)
-                first.extend(map(int, ones))
-                second.extend(map(int, others))
-                return rows.end()
-        return 0
+class Recollection:
+    """What is remembered of one maildrop, from the login to the end of the session. Blocking, as all here is."""
 
-    def _read_response(self) -> bool:
-        """Something other than a plain row: the tagged line, unsolicited data, a row of another shape."""
-        response = self._responses.next()
-        if isinstance(response, Done):
-            return False
-        if isinstance(response, Fetch):
-            self._add(response)
-        elif response.name == "EXPUNGE":
-            self.expunged += 1
-        return True
+    def __init__(self, listings: Listings, account: Account, emit: Callable[[Event], None]) -> None:
+        self._listings = listings
+        self._account = account
+        self._emit = emit
+        self._kept = listings.recall(account.maildrop_key)
+        self._looked = 0.0 if self._kept is None else self._kept.looked
+        self._known = self._kept if 0 <= time.time() - self._looked < BELIEVED_SECONDS else None
 
-    def _add(self, fetch: Fetch) -> None:
-        """A row counts only with both its items: unsolicited FETCHes have flags, and perhaps a UID."""
-        told: dict[str, int] = {}
-        for name, value in self._responses.items(fetch):
-            if isinstance(value, Literal):
-                self._responses.skip(value.octets)
-            elif name in ("UID", "RFC822.SIZE") and value is not None:
-                if not value.isdigit():
-                    raise UpstreamError(f"the server lists {name} as {value!r}")
-                told[name] = int(value)
-        if len(told) == 2 and told["UID"]:
-            self._uids.append(told["UID"])
-            self._sizes.append(told["RFC822.SIZE"])
+    def take_snapshot(self, client: Client, seconds: float) -> Snapshot:
+        """Raises UpstreamError."""
+        found = look(client, self._account.folder, seconds, self._known)
+        if found.why_whole:
+            self._looked = time.time()
+            if self._known is not None and len(self._known) >= FEW:
+                self._emit(ListingVoid(self._account.credentials.user, found.why_whole))
+        self._learn(Listing.of(found.snapshot, self._looked))
+        return found.snapshot
+
+    def deleted(self, uids: Iterable[int]) -> None:
+        """By us, or nearly so: the next look asks whether they are gone."""
+        if self._known is not None:
+            self._learn(self._known.less(uids))
+
+    def _learn(self, listing: Listing | None) -> None:
+        self._known = listing
+        key = self._account.maildrop_key
+        try:
+            if listing is None or len(listing) < FEW:
+                if self._kept is not None:
+                    self._kept = None
+                    self._listings.forget(key)
+            elif listing.is_news_to(self._kept):
+                self._kept = listing
+                self._listings.keep(key, listing)
+        except StateError as error:  # the next login only takes longer
+            self._emit(ListingNotKept(self._account.credentials.user, str(error)))
+
+
+class NoListings:
+    """Implements ports.Listings: remembers nothing."""
+
+    def recall(self, maildrop_key: str) -> None:
+        """Nothing."""
+
+    def keep(self, maildrop_key: str, listing: Listing) -> None:
+        """No."""
+
+    def forget(self, maildrop_key: str) -> None:
+        """Already."""

@@ -1,12 +1,12 @@
 """The maildrop's other end: an open IMAP mailbox, with its connection replaced when it drops."""
 
 import asyncio
-import functools
 import math
 import time
-from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from gateway.errors import (
@@ -18,14 +18,15 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 from gateway.imap import commit
-from gateway.imap.bodies import BodyReader
+from gateway.imap.bodies import BodyReader, fetch_some
 from gateway.imap.client import Client
 from gateway.imap.connections import RETRY_WITHIN_SECONDS, Connections
 from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts
-from gateway.imap.listing import take_snapshot
-from gateway.maildrop import CommitPlan, Snapshot
-from gateway.ports import Account
+from gateway.imap.listing import Recollection
+from gateway.imap.pursuit import HeldBody, Pursuit
+from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot, given_anew
+from gateway.ports import Account, Body, Listings, forget_copied
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
 from gateway.threads import Threads
 
@@ -35,71 +36,53 @@ DISCARD_OCTETS = 1_048_576
 _T = TypeVar("_T")
 
 
-class UpstreamMailboxes:
-    """Opens mailboxes; implements ports.Mailboxes."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all mailboxes share."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        logins: Threads,
-        threads: Threads,
-        timeouts: Timeouts,
-        emit: Callable[[Event], None],
-    ) -> None:
-        """Logins have threads of their own: however many of them stall, mail still moves."""
-        self._connections = connections
-        self._logins = logins
-        self._threads = threads
-        self._timeouts = timeouts
-        self._emit = emit
+    connections: Connections
+    logins: Threads  # of their own: however many of them stall, mail still moves
+    threads: Threads
+    timeouts: Timeouts
+    emit: Callable[[Event], None]
+    listings: Listings
+    allowance: Allowance
 
-    async def open(self, account: Account, admit: Callable[[], None]) -> "UpstreamMailbox":
-        """One crossing into a thread, whatever it takes: connect and log in or not, admit, SELECT, list."""
-        opening = self._logins.submit(self._connections.open, account, admit, self._snapshot(account))
-        try:
-            client, snapshot = await self._logins.result(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(functools.partial(self._hang_up, account))
-            raise
-        return UpstreamMailbox(
-            account, client, snapshot, self._connections, self._threads, self._timeouts, self._emit
-        )
 
-    def _snapshot(self, account: Account) -> Callable[[Client], Snapshot]:
-        return lambda client: take_snapshot(client, account.folder, self._timeouts.open)
-
-    def _hang_up(self, account: Account, opening: "Future[tuple[Client, Snapshot]]") -> None:
-        """Nobody waits any more for what was opened."""
-        if not opening.cancelled() and opening.exception() is None:
-            self._connections.give_back(account, opening.result()[0])
+def hang_up(connections: Connections, account: Account, opening: "Future[tuple[Client, object]]") -> None:
+    """Nobody waits any more for what was opened."""
+    if not opening.cancelled() and opening.exception() is None:
+        connections.give_back(account, opening.result()[0])
 
 
 class UpstreamMailbox:
     """Implements ports.Mailbox. One operation at a time, as POP3 has it."""
 
     def __init__(
-        self,
-        account: Account,
-        client: Client,
-        snapshot: Snapshot,
-        connections: Connections,
-        threads: Threads,
-        timeouts: Timeouts,
-        emit: Callable[[Event], None],
+        self, account: Account, client: Client, snapshot: Snapshot, recollection: Recollection, means: Means
     ) -> None:
         self.snapshot = snapshot
         self._account = account
-        self._connections = connections
+        self._recollection = recollection
         self._client: Client | None = client
         self._at_work = 0  # threads that use the connection
+        self._listed = snapshot  # as the mailbox looked on this connection
+        self._connections = means.connections
+        self._threads = means.threads
+        self._timeouts = means.timeouts
+        self._emit = means.emit
+        ahead = ReadAhead(snapshot, means.allowance)
+        self._ahead = Pursuit(ahead, self._fetch_some, account.credentials.user, means.emit)
         self._sizes_differ = False  # this server's sizes are not to be relied on
-        self._threads = threads
-        self._timeouts = timeouts
-        self._emit = emit
 
-    async def open_body(self, uid: int, octets: int | None = None) -> "UpstreamBody":
-        listed = self.snapshot.sizes[bisect_left(self.snapshot.uids, uid)]
+    async def open_body(self, uid: int, octets: int | None = None) -> Body:
+        held = await self._ahead.fetch(uid, octets)
+        return HeldBody(held) if held is not None else await self._open_alone(uid, octets)
 
+    async def _open_alone(self, uid: int, octets: int | None) -> "UpstreamBody":
+        listed = self.snapshot.size_of(uid)
+        if octets is not None and octets >= listed:
+            octets = None
         lengths: list[int] = []
 
         def begin(client: Client) -> UpstreamBody:
@@ -127,30 +110,63 @@ class UpstreamMailbox:
             raise UpstreamError(f"UID {uid} comes with {' and then '.join(map(str, lengths))} octets")
         self._sizes_differ = True
 
+    def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
+        return self._ahead.at_hand(uid, octets)
+
+    async def _fetch_some(self, uids: tuple[int, ...], octets: int | None) -> list[tuple[int, bytes]]:
+        """Those that come as they are listed. Raises GatewayError."""
+        client = self._client
+        if client is None:
+            return []
+
+        def fetch() -> list[tuple[int, bytes]]:
+            client.transport.allow(self._timeouts.response)
+            with translated("reading ahead"):
+                return list(fetch_some(client.transport, uids, octets))
+
+        def is_as_listed(uid: int, length: int) -> bool:
+            listed = self.snapshot.size_of(uid)
+            return self._sizes_differ or length == min(listed, octets or listed)
+
+        came = await self._guarded(client, fetch)
+        wanted = frozenset(uids)
+        return [(uid, body) for uid, body in came if uid in wanted and is_as_listed(uid, len(body))]
+
     def learn(self, uid: int, octets: int) -> None:
         """An IMAP server is not told what it should know."""
 
-    async def commit(self, plan: CommitPlan) -> bool:
-        copied: set[int] = set()
+    async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
+        copied = set(plan.copied)
 
-        def delete(client: Client) -> None:
-            commit.delete(client, plan, self._account.policy, self._timeouts.response, copied)
+        def note_copied(uids: Sequence[int]) -> None:
+            there = self._listed.sizes_of(uids)  # a COPY of what is away for a moment is OK, and copies nothing
+            copied.update(there)
+            on_copied(tuple(there))
+
+        def delete(client: Client) -> bool:
+            left = replace(plan, copied=frozenset(copied))
+            commit.delete(client, left, self._account, self._timeouts.response, note_copied)
+            self._recollection.deleted(plan.delete)
+            return len(self._listed.sizes_of(plan.delete)) == len(plan.delete)
 
         def mark(client: Client) -> None:
             commit.mark_retrieved(client, plan, self._account.policy, self._timeouts.response)
 
-        if plan.delete:
-            await self._with_client(delete)
+        done = await self._with_client(delete) if plan.delete else True
         if self.snapshot.read_only or not plan.retrieved:
-            return True
+            return done
         try:
             await self._with_client(mark)
         except UpstreamError as error:  # nobody loses mail by it: no reason to tell the client that QUIT failed
             self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
-        return True
+        return done
+
+    def hurry(self) -> None:
+        """Nothing goes on here without somebody who waits."""
 
     async def close(self) -> None:
         """Nobody waits for the farewell, where there is one."""
+        await self._ahead.stop()
         client, self._client = self._client, None
         if client is None:
             return
@@ -192,6 +208,7 @@ class UpstreamMailbox:
 
         The client has been let in: what fails now is never its password, nor another session of its own.
         """
+        await self._ahead.settled()
         try:
             return await self._on_this_or_the_next(work)
         except (BadCredentials, MaildropInUse) as error:
@@ -210,10 +227,17 @@ class UpstreamMailbox:
         return await self._once(work)
 
     async def _once(self, work: Callable[[Client], _T]) -> _T:
-        client = self._client
-        if client is None:
-            client = self._client = await self._threads.run(self._reconnect)
+        client = self._client or await self._replacement()
         return await self._guarded(client, lambda: work(client))
+
+    async def _replacement(self) -> Client:
+        reconnecting = self._threads.submit(self._reconnect)
+        try:
+            self._client, self._listed = client, _ = await self._threads.result(reconnecting)
+        except asyncio.CancelledError:
+            reconnecting.add_done_callback(partial(hang_up, self._connections, self._account))
+            raise
+        return client
 
     async def _guarded(self, client: Client, work: Callable[[], _T]) -> _T:
         """Whatever leaves the connection in doubt ends it: a fault within an answer, a task that is cancelled."""
@@ -239,20 +263,25 @@ class UpstreamMailbox:
         finally:
             self._at_work -= 1
 
-    def _reconnect(self) -> Client:
+    def _reconnect(self) -> tuple[Client, Snapshot]:
         client = self._connections.log_in(self._account)
         try:
-            self._recognise(take_snapshot(client, self._account.folder, self._timeouts.open))
+            listed = self._recollection.take_snapshot(client, self._timeouts.open)
+            self._recognise(listed)
             client.transport.end_by(math.inf)
         except BaseException:
             client.transport.close()
             raise
-        return client
+        return client, listed
 
     def _recognise(self, now: Snapshot) -> None:
         """Is it the mailbox of our snapshot? Some servers reuse UIDs after a restart, and UIDVALIDITY stays."""
         if now.uidvalidity != self.snapshot.uidvalidity:
             raise UpstreamError("UIDVALIDITY changed during the session")
+        if given_anew(self.snapshot.uidnext, now.uidnext):
+            raise UpstreamError("UIDNEXT has shrunk during the session: UIDs are given anew")
+        if now.uids == self.snapshot.uids and now.sizes == self.snapshot.sizes:
+            return
         sizes = dict(zip(now.uids, now.sizes, strict=True))
         for uid, size in zip(self.snapshot.uids, self.snapshot.sizes, strict=True):
             if sizes.get(uid, size) != size:

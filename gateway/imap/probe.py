@@ -51,7 +51,7 @@ def look(account: Account, timeouts: Timeouts) -> Mailbox:
             client.transport.allow(timeouts.response)
             capabilities = client.announced()
         snapshot = take_snapshot(client, account.folder, timeouts.open)
-        action, folder = way(client, account.policy, timeouts.response)
+        action, folder = way(client, account, timeouts.response)
         with translated(f"looking for {folder}"):
             client.transport.allow(timeouts.response)
             exists = folder is None or bool(client.folder_exists(folder))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.errors import UpstreamError, UpstreamUnreachable
 from gateway.imap.faults import plain, refusal
-from gateway.imap.transport import Transport
+from gateway.imap.transport import LINE_LIMIT, Transport
 
 _UNTAGGED = re.compile(rb"\* (\d+) ([A-Za-z]+)(?: (?=\()|\s*$)|\* ([A-Za-z]+)")
 _LITERAL_AT_END = re.compile(rb"~?\{(\d{1,19})\+?\}\r?\n$")
@@ -46,41 +46,62 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Data:
+    """`* NAME text`: OK, FLAGS, SEARCH …"""
+
+    name: str
+    text: bytes  # the rest of the line, without spaces around it; of what has literals, up to the first
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The tagged OK."""
+
+    text: bytes = b""
 
 
 class Responses:
     """What answers one command of ours, response by response, to the tagged OK; anything else raises."""
 
-    def __init__(self, transport: Transport, tag: bytes) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        tag: bytes,
+        doing: str = "",
+        *,
+        declined: type[UpstreamError] = UpstreamError,
+        line_limit: int = LINE_LIMIT,
+    ) -> None:
+        """A NO or BAD that does not say why is `declined`; `doing` is for its detail. `line_limit`: octets."""
         self.done = False  # the tagged line has come, whatever it said
         self._transport = transport
         self._tag = tag + b" "
+        self._doing = f"{doing}: " if doing else ""
+        self._declined = declined
+        self._line_limit = line_limit
 
-    def next(self) -> Fetch | Count | Done:
-        while True:
-            line = self.line()
-            if line.startswith(self._tag):
-                self.done = True
-                self._transport.unanswered -= 1
-                self._check(line)
-                return Done()
-            found = _UNTAGGED.match(line)
-            if found is None:
-                raise UpstreamError(f"unexpected answer: {_plain(line)}")
-            number, name, word = found.groups()
-            if number is None:
-                self._other(word, line)
-            elif name.upper() == b"FETCH":
-                return Fetch(line, found.end())
-            else:
-                self._skip_literals(line)
-                return Count(int(number), name.decode("ascii").upper())
+    def next(self) -> Fetch | Count | Data | Done:
+        line = self.line()
+        if line.startswith(self._tag):
+            self.done = True
+            self._transport.unanswered -= 1
+            return Done(self._accepted(line))
+        found = _UNTAGGED.match(line)
+        if found is None:
+            raise UpstreamError(f"unexpected answer: {_plain(line)}")
+        number, name, word = found.groups()
+        if number is not None and name.upper() == b"FETCH":
+            return Fetch(line, found.end())
+        if number is None and word.upper() == b"BYE":
+            raise UpstreamUnreachable(f"the server said BYE: {_plain(line)}")
+        self._skip_literals(line)
+        if number is not None:
+            return Count(int(number), name.decode("ascii").upper())
+        return Data(word.decode("ascii").upper(), line[found.end() :].strip())
 
     def line(self) -> bytes:
         """The next line; the end of the stream is an error."""
-        line = self._transport.readline()
+        line = self._transport.readline(self._line_limit)
         if not line.endswith(b"\n"):
             raise UpstreamUnreachable("the server closed the connection")
         return line
@@ -94,18 +115,14 @@ class Responses:
         """(NAME, value) of each item. After a Literal its octets must be taken before the next item is asked."""
         return _items(fetch, self.line, self.skip)
 
-    def _check(self, line: bytes) -> None:
+    def _accepted(self, line: bytes) -> bytes:
+        """What follows the OK."""
         status, _, text = line[len(self._tag) :].partition(b" ")
         if status.strip().upper() == b"OK":
-            return
+            return text.strip()
         words = text.decode("utf-8", "replace")
-        raise refusal(words, f"the server answered {_plain(status)}: {plain(words)}", default=UpstreamError)
-
-    def _other(self, word: bytes, line: bytes) -> None:
-        """OK, NO, BAD, FLAGS, SEARCH … tell us nothing here; BYE does."""
-        if word.upper() == b"BYE":
-            raise UpstreamUnreachable(f"the server said BYE: {_plain(line)}")
-        self._skip_literals(line)
+        detail = f"{self._doing}the server answered {_plain(status)}: {plain(words)}"
+        raise refusal(words, detail, default=self._declined)
 
     def _skip_literals(self, line: bytes) -> None:
         while literal := _LITERAL_AT_END.search(line):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.errors import Refused
-from gateway.maildrop.plan import CommitPlan
+from gateway.maildrop.plan import CommitPlan, messages
 from gateway.maildrop.snapshot import Snapshot, unique_id
 
 
@@ -28,6 +28,11 @@ class Maildrop:
     @property
     def deleted(self) -> int:
         return len(self._deleted)
+
+    @property
+    def description(self) -> str:
+        """For people, as RFC 1939's examples have it."""
+        return f"maildrop has {messages(self.count)} ({self.octets} octets)"
 
     @property
     def last(self) -> int:

@@ -33,6 +33,16 @@ class CommitPlan:
     uidvalidity: int
     delete: tuple[int, ...] = ()
     retrieved: tuple[int, ...] = ()  # without the deleted ones
+    copied: frozenset[int] = frozenset()  # of the deleted ones: an earlier attempt has put them where they go
 
     def __bool__(self) -> bool:
         return bool(self.delete or self.retrieved)
+
+    @property
+    def description(self) -> str:
+        """For people, once it is done."""
+        return f"{messages(len(self.delete))} deleted" if self.delete else "bye"
+
+
+def messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"

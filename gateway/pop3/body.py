@@ -25,7 +25,14 @@ class BodyEncoder:
         return self._cut is not None and self._cut.done
 
     def feed(self, block: bytes) -> bytes:
-        return self._emit(self._repair(block))
+        if self._held_cr:
+            block = b"\r" + block
+        self._held_cr = block.endswith(b"\r")
+        if self._held_cr:
+            block = block[:-1]
+        if self._cut is None and _is_even(block):
+            return self._emit_even(block)
+        return self._emit(_repair(block))
 
     def finish(self) -> bytes:
         """The rest: a final CRLF where the message has none (its lack hangs fetchmail), and the terminator."""
@@ -36,34 +43,55 @@ class BodyEncoder:
         self.octets += len(tail)
         return tail + b".\r\n"
 
-    def _repair(self, block: bytes) -> bytes:
-        """Bare LF becomes CRLF, as every peer does it. A bare CR is data and stays.
-
-        NUL, which RFC 5322 forbids and which hangs Outlook, becomes 0x80, as in Dovecot: one octet for one.
-        """
-        if self._held_cr:
-            block = b"\r" + block
-        self._held_cr = block.endswith(b"\r")
-        if self._held_cr:
-            block = block[:-1]
-        if block.count(b"\n") != block.count(CRLF):
-            block = block.replace(CRLF, b"\n").replace(b"\n", CRLF)
-        if b"\0" in block:
-            block = block.replace(b"\0", b"\x80")
-        return block
+    def _emit_even(self, text: bytes) -> bytes:
+        stuffed = b"." + text if self._at_line_start and text.startswith(b".") else text
+        self.octets += len(text)
+        self._at_line_start = text.endswith(CRLF)
+        return stuffed
 
     def _emit(self, text: bytes) -> bytes:
-        """`text` never splits a CRLF, because _repair holds a last CR back."""
+        """`text` never splits a CRLF, because feed() holds a last CR back."""
         if self._cut is not None:
             text = self._cut.feed(text)
         if not text:
             return b""
         self.octets += len(text)
-        stuffed = text.replace(b"\r\n.", b"\r\n..")
+        stuffed = text.replace(b"\r\n.", b"\r\n..") if b"." in text else text
         if self._at_line_start and text.startswith(b"."):
             stuffed = b"." + stuffed
         self._at_line_start = text.endswith(CRLF)
         return stuffed
+
+
+def _is_even(block: bytes) -> bool:
+    """Whether all lines have one length, end with CRLF, hold no NUL, and none but the first begins with a dot.
+
+    Base64 is so, and with it nearly all of what is large. To know it takes one look at the line ends; to look for
+    each of these things in the whole block takes four times as long.
+    """
+    end = block.find(b"\n")
+    width = block.find(b"\n", end + 1) - end
+    if end < 1 or width < 1:
+        return False
+    ends = block[end::width]
+    return (
+        ends.count(b"\n") == len(ends) == block.count(b"\n")
+        and block[end - 1 : block.rfind(b"\n") : width].count(b"\r") == len(ends)
+        and b"." not in block[end + 1 :: width]
+        and b"\0" not in block
+    )
+
+
+def _repair(block: bytes) -> bytes:
+    """Bare LF becomes CRLF, as every peer does it. A bare CR is data and stays.
+
+    NUL, which RFC 5322 forbids and which hangs Outlook, becomes 0x80, as in Dovecot: one octet for one.
+    """
+    if block.count(b"\n") != block.count(CRLF):
+        block = block.replace(CRLF, b"\n").replace(b"\n", CRLF)
+    if b"\0" in block:
+        block = block.replace(b"\0", b"\x80")
+    return block
 
 
 class _Cut:

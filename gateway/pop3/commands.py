@@ -52,16 +52,19 @@ class _Row:
     usage: str
 
 
-_DIGITS = re.compile(rb"[0-9]{1,18}", re.ASCII)
+_DIGITS = 18  # of a number: more than any has
 
 
 def _numbers(least: int, most: int) -> Callable[[str, bytes | None], Command]:
     """A reader of `least` to `most` numbers."""
 
     def read(verb: str, argument: bytes | None) -> Command:
-        words = (argument or b"").split()
-        if not least <= len(words) <= most or not all(map(_DIGITS.fullmatch, words)):
+        words = argument.split() if argument else []
+        if not least <= len(words) <= most:
             raise _Usage
+        for word in words:
+            if not word.isdigit() or len(word) > _DIGITS:
+                raise _Usage
         return Command(verb, tuple(map(int, words)))
 
     return read
@@ -126,17 +129,19 @@ COMMANDS: dict[str, _Row] = {
     "AUTH": _Row(_BEFORE, _sasl, "AUTH takes a mechanism and perhaps an initial response in base64"),
 }
 
+_BY_WORD = {verb.encode("ascii"): (verb, row) for verb, row in COMMANDS.items()}
 _VERB = re.compile(rb"[A-Za-z0-9]{1,16}", re.ASCII)
 
 
 def read_command(line: bytes, state: State) -> Command | Malformed:
     """A line without its CRLF. Verbs are case-insensitive; the argument is what follows the first space."""
     word, space, rest = line.partition(b" ")
-    verb = word.decode("ascii", "replace").upper()
-    row = COMMANDS.get(verb)
-    if row is None:
+    found = _BY_WORD.get(word.upper())
+    if found is None:
+        verb = word.decode("ascii", "replace").upper()
         known = f"unknown command {verb}" if _VERB.fullmatch(word) else "that is no POP3 command"
         return Malformed(err(f"{known}; CAPA tells what is offered"))
+    verb, row = found
     if state not in row.states:
         return Malformed(err(f"{verb} is for {'after' if row.states == _AFTER else 'before'} the login"))
     try:

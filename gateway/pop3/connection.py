@@ -44,28 +44,30 @@ class Connection:
 
     def __init__(self) -> None:
         self.state = State.AUTHORIZATION
-        self._buffer = bytearray()
-        self._searched = 0  # octets of the buffer known to hold no LF
+        self._buffer = b""
+        self._at = 0  # where the next line begins
+        self._searched = 0  # the buffer holds no LF between there and here
         self._skipping = False  # within a line that is over the limit
 
     def receive(self, octets: bytes) -> None:
-        self._buffer += octets
+        self._buffer = self._buffer + octets if self._buffer else octets
 
     def next_event(self) -> Event | Literal[NeedData.NEED_DATA]:
         """The next event, or NEED_DATA. After the connection is closed whatever comes is ignored."""
         if self.state is State.CLOSED:
-            self._buffer.clear()
+            self._forget()
             return NEED_DATA
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
+            self._buffer = self._buffer[self._at :]
+            self._at = 0
             self._searched = len(self._buffer)
             if self._searched > LINE_LIMIT + 1:  # the one may be the CR of a CRLF
                 self._skipping = True
                 self._forget()
             return NEED_DATA
-        line = bytes(self._buffer[:end]).removesuffix(b"\r")  # a bare LF ends a line too: scripts send it
-        del self._buffer[: end + 1]
-        self._searched = 0
+        line = self._buffer[self._at : end].removesuffix(b"\r")  # a bare LF ends a line too: scripts send it
+        self._at = self._searched = end + 1
         if self._skipping or len(line) > LINE_LIMIT:
             self._skipping = False
             return self._too_long()
@@ -92,5 +94,5 @@ class Connection:
         return SaslCancelled(text) if self.state is State.AUTHENTICATING else Malformed(err(text))
 
     def _forget(self) -> None:
-        self._buffer.clear()
-        self._searched = 0
+        self._buffer = b""
+        self._at = self._searched = 0

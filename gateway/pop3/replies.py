@@ -12,18 +12,22 @@ TERMINATOR = b".\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`code` is a response code without brackets; `lines` hold no CRLF and, unlike bodies, never a leading dot."""
+    """`code` is a response code without brackets; `lines` hold no CRLF and, unlike bodies, never a leading dot.
+
+    `message` is the rest of the reply as it is sent, terminator included.
+    """
 
     status: str  # "+OK", "-ERR", or "+" for a SASL challenge
     text: str = ""
     code: str = ""
     lines: Iterable[str] | None = None
     change: Change = Change.NONE
+    message: bytes = b""
 
     def head(self) -> bytes:
         """The status line. Text from elsewhere cannot break out of it: controls and non-ASCII become `?`."""
         text = f"[{self.code}] {self.text}" if self.code else self.text
-        printable = "".join(character if " " <= character <= "~" else "?" for character in text)
+        printable = text if text.isascii() and text.isprintable() else _made_printable(text)
         if self.status != "+":  # a challenge is as long as it must be (RFC 5034 section 4)
             printable = printable[: STATUS_LINE_LIMIT - len(self.status) - 3]
         # A challenge keeps its space even when it is empty: `+ ` (RFC 5034); `+OK` alone needs none.
@@ -34,7 +38,7 @@ class Reply:
         """The whole reply in blocks of some tens of kilobytes, so that 100,000 lines are not one string."""
         head = self.head()
         if self.lines is None:
-            yield head
+            yield head + self.message
             return
         block = [head]
         for count, line in enumerate(self.lines, 1):
@@ -48,8 +52,14 @@ class Reply:
 _LINES_A_BLOCK = 2000
 
 
-def ok(text: str = "", *, lines: Iterable[str] | None = None, change: Change = Change.NONE) -> Reply:
-    return Reply("+OK", text, lines=lines, change=change)
+def _made_printable(text: str) -> str:
+    return "".join(character if " " <= character <= "~" else "?" for character in text)
+
+
+def ok(
+    text: str = "", *, lines: Iterable[str] | None = None, change: Change = Change.NONE, message: bytes = b""
+) -> Reply:
+    return Reply("+OK", text, lines=lines, change=change, message=message)
 
 
 def err(text: str, code: str = "", *, change: Change = Change.NONE) -> Reply:

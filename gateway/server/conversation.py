@@ -1,7 +1,10 @@
-"""One conversation: octets from the wire through the POP3 connection to the session, and replies back."""
+"""One conversation: octets from the wire through the POP3 connection to the session, and replies back.
+
+What memory can answer is answered as it comes, within the event loop's callback: no task is woken for it. The task
+is for the rest: for what the upstream is asked, and for a client that is slow to take what it is sent.
+"""
 
 import asyncio
-import itertools
 import ssl
 import time
 import traceback
@@ -53,6 +56,7 @@ class Conversation:
         self._connection = Connection()
         self._pending: list[bytes] = []
         self._pending_octets = 0
+        self._due: Pop3Event | Reply | None = None  # for the task to answer, or to send
         self._login_by = time.monotonic() + patience.login
         self._stopped = ""
         self._last: Pop3Event | None = None
@@ -61,7 +65,8 @@ class Conversation:
         """Never raises but for cancellation; the wire is closed when it returns."""
         try:
             await self._wire.open(implicit_tls, HANDSHAKE_SECONDS)
-            self.session.tls_active = self._wire.tls_active
+            if self._wire.tls_active:
+                self.session.tls_started()
             how = await self._talk()
             self._wire.close(self._linger())
         except ConnectionOver as over:
@@ -91,6 +96,7 @@ class Conversation:
         """End it now, from outside."""
         self._stopped = why
         self._wire.abort()
+        self.session.hurry()
 
     def is_quiet(self, seconds: float) -> bool:
         """Whether nothing is under way, and has not been for so long (before a login: at all)."""
@@ -100,43 +106,64 @@ class Conversation:
 
     async def _talk(self) -> str:
         await self._send(self.session.greeting())
-        for turn in itertools.count(1):
-            if not turn % TURN_COMMANDS and not await self._give_way():
-                return "no login in time"
-            event = self._connection.next_event()
-            if event is not NEED_DATA:
-                self.busy = True
-                self._last = event
-                if self._connection.state is not State.TRANSACTION or self.session.waits_for(event):
-                    await self._flush()  # what is answered already does not wait for the upstream
-                await self._send(await self.session.answer(event))
-                continue
-            await self._flush()
+        while True:
+            if self._answer_what_is_here():
+                try:
+                    if not await self._wire.listen(self._take, self._deadline):
+                        return "the client closed the connection"
+                except TimeoutError:
+                    # RFC 1939 section 3: close without a response, and without removing anything.
+                    return "idle for too long" if self.session.authorized else "no login in time"
+            due, self._due = self._due, None
+            if isinstance(due, Reply):
+                await self._send(due)
+            elif due is not None:
+                await self._send(await self.session.answer(due))
+            else:
+                await self._give_way()
             if self._connection.state is State.CLOSED:
+                await self._flush()
                 return "QUIT" if _is_quit(self._last) else "too many failed logins"
-            try:
-                octets = await self._receive()
-            except TimeoutError:
-                # RFC 1939 section 3: close without a response, and without removing anything.
-                return "idle for too long" if self.session.authorized else "no login in time"
-            if not octets:
-                return "the client closed the connection"
-            self._connection.receive(octets)
-        raise AssertionError("itertools.count ends")
+            if not self.session.authorized and time.monotonic() > self._login_by:
+                return "no login in time"  # a client that never pauses never waits for it either
 
-    async def _give_way(self) -> bool:
-        """Pipelined commands never wait by themselves: without this, one client could hold all others up.
+    def _take(self, octets: bytes) -> bool:
+        """What came; False where the task is needed. Must not block."""
+        self._connection.receive(octets)
+        return self._answer_what_is_here()
 
-        False when the time for a login is over, which such a client would never notice either.
-        """
-        await asyncio.sleep(0)
-        return self.session.authorized or time.monotonic() < self._login_by
+    def _answer_what_is_here(self) -> bool:
+        """Answer from memory. False where there is something for the task: in _due, a full wire, a long queue."""
+        self.busy = True
+        for _ in range(TURN_COMMANDS):
+            event = self._connection.next_event()
+            if event is NEED_DATA:
+                self._write_pending()
+                self.busy = False
+                self.quiet_since = time.monotonic()
+                return not self._wire.is_full and self._connection.state is not State.CLOSED
+            self._last = event
+            reply = self.session.answer_now(event)
+            if reply is None or reply.lines is not None or reply.change is not Change.NONE:
+                self._due = event if reply is None else reply
+                self._write_pending()  # what is answered already does not wait for the upstream
+                return False
+            self._pending += self._connection.send(reply)
+            self._pending_octets += len(reply.message)
+            if self._pending_octets >= FLUSH_OCTETS:
+                break
+        self._write_pending()
+        return False
 
-    async def _receive(self) -> bytes:
-        self.busy = False
-        self.quiet_since = time.monotonic()
-        patience = self._patience.idle if self.session.authorized else self._login_by - self.quiet_since
-        return await self._wire.receive(max(patience, 0))
+    async def _give_way(self) -> None:
+        """Pipelined commands never wait by themselves: without this, one client could hold all others up."""
+        if self._wire.is_full:
+            await self._wire.drain(self._stalled())
+        else:
+            await asyncio.sleep(0)
+
+    def _deadline(self) -> float:
+        return self.quiet_since + self._patience.idle if self.session.authorized else self._login_by
 
     async def _send(self, answer: Reply | Transfer) -> None:
         reply = answer.reply if isinstance(answer, Transfer) else answer
@@ -156,11 +183,16 @@ class Conversation:
             await self._flush()
 
     async def _flush(self) -> None:
+        self._write_pending()
+        if self._wire.is_full:
+            await self._wire.drain(self._stalled())
+
+    def _write_pending(self) -> None:
         if self._pending:
             octets = b"".join(self._pending) if len(self._pending) > 1 else self._pending[0]
             self._pending.clear()
             self._pending_octets = 0
-            await self._wire.send(octets, self._stalled())
+            self._wire.write(octets)
 
     def _linger(self) -> float:
         """How long the client may take for the last of what it was sent."""
@@ -175,7 +207,7 @@ class Conversation:
     async def _start_tls(self) -> None:
         await self._flush()
         await self._wire.start_tls(self._tls(), HANDSHAKE_SECONDS)
-        self.session.tls_active = True
+        self.session.tls_started()
 
 
 def _is_quit(event: Pop3Event | None) -> bool:

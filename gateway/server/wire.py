@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
+from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import cast
 
@@ -29,7 +31,7 @@ class ConnectionOver(Exception):
 
 
 class Wire(asyncio.Protocol):
-    """open(), receive(), send(), start_tls(), close(): what a conversation needs of an accepted socket."""
+    """open(), listen(), send(), start_tls(), close(): what a conversation needs of an accepted socket."""
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self.peer = Peer(address, _is_loopback(address))
@@ -39,7 +41,7 @@ class Wire(asyncio.Protocol):
         self._buffer = bytearray()
         self._ended = False  # no more will come
         self._lost = False  # nothing can be sent either
-        self._reader: asyncio.Future[None] | None = None
+        self._listener: _Listener | None = None
         self._writer: asyncio.Future[None] | None = None
         self._full = False  # the transport's write buffer
         self._linger: asyncio.TimerHandle | None = None
@@ -51,23 +53,29 @@ class Wire(asyncio.Protocol):
         self._opened = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
+        if self._listener is not None and self._listener.listens:
+            self._listener.hear(data)
+            return
         self._buffer += data
         if len(self._buffer) >= RECEIVE_OCTETS:
             self._transport.pause_reading()
-        _wake(self._reader)
 
     def eof_received(self) -> bool:
-        self._ended = True
-        _wake(self._reader)
+        self._end()
         return not self.tls_active  # a half-closed client still gets its answers; TLS has no half
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's own
-        self._ended = self._lost = True
+        self._lost = True
         self._gone.set()
         if self._linger is not None:
             self._linger.cancel()
-        _wake(self._reader)
+        self._end()
         _wake(self._writer)
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._listener is not None:
+            self._listener.stop()
 
     def pause_writing(self) -> None:
         self._full = True
@@ -95,26 +103,41 @@ class Wire(asyncio.Protocol):
             self._socket.close()
             raise ConnectionOver(f"the connection did not begin: {error}") from error
 
-    async def receive(self, seconds: float) -> bytes:
-        """What the client sent, at least an octet; b"" when it sends no more. Raises TimeoutError."""
-        if not self._buffer and not self._ended:
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._reader
-            finally:
-                self._reader = None
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        if not self._ended:
-            self._transport.resume_reading()
-        return data
+    async def listen(self, take: Callable[[bytes], bool], deadline: Callable[[], float]) -> bool:
+        """Hand what the client sends to `take`, as it comes and without a task switch, until that returns False.
 
-    async def send(self, octets: bytes, stalled: float) -> None:
-        """Returns when the client has taken enough of it; ConnectionOver when it takes nothing for `stalled` s."""
+        True then; False when the client sends no more. Raises what `take` raises, and TimeoutError when nothing
+        more comes by `deadline()`, a time of time.monotonic() that is asked for again whenever it has passed.
+        """
+        if self._buffer:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+            if not self._ended:
+                self._transport.resume_reading()
+            if not take(data):
+                return True
+        if self._ended:
+            return False
+        self._listener = listener = _Listener(take, deadline)
+        try:
+            return await listener.done
+        finally:
+            listener.timer.cancel()
+            self._listener = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client should take some before it is sent more."""
+        return self._full
+
+    def write(self, octets: bytes) -> None:
+        """Send without a wait; drain() is to follow where is_full. Raises ConnectionOver."""
         if self._lost:
             raise ConnectionOver("the client closed the connection")
         self._transport.write(octets)
+
+    async def drain(self, stalled: float) -> None:
+        """Returns when the client has taken enough of it; ConnectionOver when it takes nothing for `stalled` s."""
         while self._full and not self._lost:
             before = self._transport.get_write_buffer_size()
             self._writer = asyncio.get_running_loop().create_future()
@@ -172,6 +195,39 @@ class Wire(asyncio.Protocol):
     def _transport(self) -> asyncio.Transport:
         assert self._opened is not None  # noqa: S101 - open() comes first
         return self._opened
+
+
+class _Listener:
+    """Who takes what comes, and until when. There is one timer for all that comes, not one for each time."""
+
+    def __init__(self, take: Callable[[bytes], bool], deadline: Callable[[], float]) -> None:
+        loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[bool] = loop.create_future()
+        self.timer = loop.call_later(max(deadline() - time.monotonic(), 0), self._look_at_clock)
+        self._take = take
+        self._deadline = deadline
+
+    @property
+    def listens(self) -> bool:
+        return not self.done.done()
+
+    def hear(self, data: bytes) -> None:
+        try:
+            if not self._take(data):
+                self.done.set_result(True)
+        except Exception as error:
+            self.done.set_exception(error)
+
+    def stop(self) -> None:
+        if self.listens:
+            self.done.set_result(False)
+
+    def _look_at_clock(self) -> None:
+        left = self._deadline() - time.monotonic()
+        if left > 0:
+            self.timer = asyncio.get_running_loop().call_later(left, self._look_at_clock)
+        elif self.listens:
+            self.done.set_exception(TimeoutError())
 
 
 def _wake(waiter: "asyncio.Future[None] | None") -> None:

@@ -1,11 +1,18 @@
 """The state folder: made if it is not there, and what is in it is nobody else's to read."""
 
+import contextlib
+import fcntl
+import hashlib
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from gateway.errors import StateError
 
 SYSTEM_FOLDER = Path("/var/lib/pop3-gateway")
+ALONE_SECONDS = 10.0  # that another process may be alone here; it makes a certificate and some tables
+LOOK_SECONDS = 0.02
 
 
 class StateFolder:
@@ -33,6 +40,23 @@ class StateFolder:
             raise StateError(self._explain(error.strerror)) from error
         return inner
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process is here at the same time: for what must be made once. Raises StateError."""
+        end = time.monotonic() + ALONE_SECONDS
+        with contextlib.ExitStack() as held:
+            try:
+                file = held.enter_context((self.path / "lock").open("a"))
+                while not _locked(file.fileno()):
+                    if time.monotonic() >= end:
+                        raise StateError(
+                            self._explain(f"another gateway has been starting for {ALONE_SECONDS:.0f} s")
+                        )
+                    time.sleep(LOOK_SECONDS)
+            except OSError as error:
+                raise StateError(self._explain(error.strerror)) from error
+            yield
+
     def _explain(self, why: str | None) -> str:
         return f"state folder {self.path}: {why}; give another with --state or the setting `state`"
 
@@ -46,3 +70,19 @@ def default_folder() -> Path:
     except RuntimeError:
         raise StateError("no state folder: this user has no home; give one with --state") from None
     return Path(own) / "pop3-gateway"
+
+
+def file_name(maildrop_key: str) -> str:
+    """A hash: names may hold anything, and a folder's listing is not a list of customers.
+
+    Ann and ann are one mailbox to most servers; where they are two, they only wait for each other.
+    """
+    return hashlib.sha256(maildrop_key.casefold().encode()).hexdigest()[:32]
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,182 +1,160 @@
-"""What is remembered of a maildrop between sessions, in SQLite within the state folder.
+"""What is remembered of a maildrop between sessions, in SQLite within the state folder."""
 
-Written by worker threads of every process that shares the folder: WAL lets them read while one writes, and
-synchronous=FULL makes what a method wrote durable before it returns: a promise to delete survives a power cut.
-"""
-
-import contextlib
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
-from gateway.errors import StateError
-from gateway.maildrop import Memory, Sighting
+from gateway.maildrop import Correction, Intent, Mark, Memory, Revision, Sighting
+from gateway.store.database import Database
 
-BUSY_SECONDS = 2.0  # to wait for another writer: a client waits for us
+# A mailbox may come back under the UIDVALIDITY that it had: what was marked then is remembered for so long after.
+OUTDATED_SECONDS = 30 * 86_400.0
 
-# Names are in clear: whoever reads this folder reads the mail server's names too, and nothing secret is here.
-_FIRST = """
-CREATE TABLE promised (maildrop TEXT, uidvalidity INTEGER, uid INTEGER, PRIMARY KEY (maildrop, uidvalidity, uid))
-    WITHOUT ROWID;
-CREATE TABLE hidden (maildrop TEXT, uidvalidity INTEGER, uid INTEGER, PRIMARY KEY (maildrop, uidvalidity, uid))
-    WITHOUT ROWID;
-CREATE TABLE size (maildrop TEXT, uidvalidity INTEGER, uid INTEGER, octets INTEGER,
-    PRIMARY KEY (maildrop, uidvalidity, uid)) WITHOUT ROWID;
-CREATE TABLE sighting (maildrop TEXT, accepted INTEGER, uidvalidity INTEGER, messages INTEGER, since REAL,
-    PRIMARY KEY (maildrop, accepted)) WITHOUT ROWID;
-"""
-# The upstream's size of what was promised: some servers give a UID to another message under the same UIDVALIDITY.
-_PROMISED_OCTETS = "ALTER TABLE promised ADD COLUMN octets INTEGER"
-_MIGRATIONS = (_FIRST, _PROMISED_OCTETS)
-SCHEMA_VERSION = len(_MIGRATIONS)
+_OF_UID = "WHERE maildrop=? AND uidvalidity=? AND uid=?"
+_OF_MAILDROP = "WHERE maildrop=? AND uidvalidity=?"
+_MARKED = ("promised", "hidden")
+_Rows = list[tuple[Any, ...]]
 
 
 class SqliteLedger:
     """Implements ports.Ledger. Every method may be called from any thread, and raises StateError."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._guard = threading.Lock()
-        with _explained(file):
-            file.touch(mode=0o600)
-            self._database = sqlite3.connect(
-                file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
-                self._database.execute("PRAGMA journal_mode=WAL")
-                self._database.execute("PRAGMA synchronous=FULL")
-                self._migrate()
-            except BaseException:
-                self._database.close()
-                raise
+    def __init__(self, file: Path, on_replaced: Callable[[], None] = lambda: None) -> None:
+        """`on_replaced` is told when somebody removed the file or put another in its place."""
+        self._database = Database(file, on_replaced)
 
     def recall(self, maildrop: str, uidvalidity: int) -> Memory:
-        """All that is known. What was known of an earlier UIDVALIDITY is forgotten: its UIDs mean nothing now."""
-        with self._transaction("BEGIN") as database:
+        """All that is known under this UIDVALIDITY, and how the mailbox looked."""
+        key = (maildrop, uidvalidity)
+        with self._database.reading() as database:
 
-            def column(table: str) -> frozenset[int]:
-                found = database.execute(
-                    f"SELECT uid FROM {table} WHERE maildrop=? AND uidvalidity=?",  # noqa: S608 - ours
-                    (maildrop, uidvalidity),
-                )
-                return frozenset(uid for (uid,) in found)
+            def rows(columns: str, table: str) -> _Rows:
+                return database.execute(f"SELECT {columns} FROM {table} {_OF_MAILDROP}", key).fetchall()  # noqa: S608 - ours
 
-            sizes = database.execute(
-                "SELECT uid, octets FROM size WHERE maildrop=? AND uidvalidity=?", (maildrop, uidvalidity)
+            promised = rows("uid, copied, octets, since, absent_since", "promised")
+            hidden = rows("uid, octets, since, absent_since", "hidden")
+            corrections = rows("uid, listed, octets", "size")
+            sightings = database.execute(
+                "SELECT accepted, uidvalidity, messages, since, uidnext FROM sighting WHERE maildrop=?",
+                (maildrop,),
+            ).fetchall()
+        seen = {bool(accepted): Sighting(*row) for accepted, *row in sightings}
+        return Memory(
+            promised={uid: Mark(*mark) for uid, _, *mark in promised},
+            hidden={uid: Mark(*mark) for uid, *mark in hidden},
+            corrections={uid: Correction(*row) for uid, *row in corrections},
+            copied=frozenset(uid for uid, copied, *_ in promised if copied),
+            accepted=seen.get(True),
+            doubted=seen.get(False),
+        )
+
+    def doubt(self, maildrop: str, sighting: Sighting) -> None:
+        """How the mailbox looked when it was not shown."""
+        with self._database.writing() as database:
+            _note(database, maildrop, sighting, accepted=False)
+
+    def accept(self, maildrop: str, uidvalidity: int, sighting: Sighting | None, revision: Revision) -> None:
+        """How the mailbox looked when it was shown, which ends what was doubted before; None: as noted already."""
+        drops = {
+            "promised": revision.not_promised,
+            "hidden": revision.not_hidden,
+            "size": revision.not_corrected,
+        }
+        marks = [(table, _marked(maildrop, uidvalidity, marks)) for table, marks in _tables(revision)]
+        with self._database.writing() as database:
+            if sighting is not None:
+                _accept(database, maildrop, uidvalidity, sighting)
+            for table, rows in marks:
+                _insert(database, table, rows, "ON CONFLICT DO UPDATE SET absent_since=excluded.absent_since")
+            for table, uids in drops.items():
+                _delete(database, table, [(maildrop, uidvalidity, uid) for uid in uids])
+
+    def intend(self, maildrop: str, intent: Intent) -> None:
+        """All of it is durable when this returns, or none of it. What is marked already stays as it is."""
+        marks = [(table, _marked(maildrop, intent.uidvalidity, marks)) for table, marks in _tables(intent)]
+        with self._database.writing() as database:
+            for table, rows in marks:
+                _insert(database, table, rows, "ON CONFLICT DO NOTHING")
+            if intent.after is not None:
+                _accept(database, maildrop, intent.uidvalidity, intent.after)
+
+    def take_back(self, maildrop: str, intent: Intent) -> None:
+        """But not what another session had marked before."""
+        with self._database.writing() as database:
+            for table, marks in _tables(intent):
+                rows = [(maildrop, intent.uidvalidity, uid, mark.since) for uid, mark in marks.items()]
+                database.executemany(f"DELETE FROM {table} {_OF_UID} AND since=?", rows)  # noqa: S608 - ours
+
+    def note_copied(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        with self._database.writing() as database:
+            database.executemany(
+                f"UPDATE promised SET copied=1 {_OF_UID}",  # noqa: S608 - ours
+                [(maildrop, uidvalidity, uid) for uid in uids],
             )
-            seen = {
-                bool(accepted): Sighting(validity, messages, since)
-                for accepted, validity, messages, since in database.execute(
-                    "SELECT accepted, uidvalidity, messages, since FROM sighting WHERE maildrop=?", (maildrop,)
-                )
-            }
-            octets = database.execute(
-                "SELECT uid, octets FROM promised WHERE maildrop=? AND uidvalidity=? AND octets IS NOT NULL",
-                (maildrop, uidvalidity),
-            )
-            return Memory(
-                column("promised"), column("hidden"), dict(sizes), seen.get(True), seen.get(False), dict(octets)
-            )
 
-    def promise(
-        self,
-        maildrop: str,
-        uidvalidity: int,
-        uids: Iterable[int],
-        left: Sighting | None = None,
-        octets: Mapping[int, int] = MappingProxyType({}),
-    ) -> None:
-        """These will be deleted, and so many messages are left then: both durable when this returns.
+    def fulfil(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
+        with self._database.writing() as database:
+            _delete(database, "promised", [(maildrop, uidvalidity, uid) for uid in uids])
 
-        `octets` are the upstream's sizes by UID: what a promise is recognised by later.
-        """
-        rows = [(maildrop, uidvalidity, uid, octets.get(uid)) for uid in uids]
-        with self._transaction() as database:
-            database.executemany("INSERT OR IGNORE INTO promised VALUES (?, ?, ?, ?)", rows)
-            if left is not None:
-                self._accept(database, maildrop, left)
-
-    def hide(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """These are never shown again, and stay."""
-        rows = [(maildrop, uidvalidity, uid) for uid in uids]
-        with self._transaction() as database:
-            database.executemany("INSERT OR IGNORE INTO hidden VALUES (?, ?, ?)", rows)
-
-    def settle(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
-        """These promises are kept, or taken back."""
-        rows = [(maildrop, uidvalidity, uid) for uid in uids]
-        with self._transaction() as database:
-            database.executemany("DELETE FROM promised WHERE maildrop=? AND uidvalidity=? AND uid=?", rows)
-            for table in ("size", "hidden"):
-                database.executemany(
-                    f"DELETE FROM {table} WHERE maildrop=? AND uidvalidity=? AND uid=?",  # noqa: S608 - ours
-                    rows,
-                )
-
-    def learn(self, maildrop: str, uidvalidity: int, sizes: Mapping[int, int]) -> None:
+    def correct(self, maildrop: str, uidvalidity: int, corrections: Mapping[int, Correction]) -> None:
         """What these messages really have, in octets as sent."""
-        rows = [(maildrop, uidvalidity, uid, octets) for uid, octets in sizes.items()]
-        with self._transaction() as database:
-            database.executemany("INSERT OR REPLACE INTO size VALUES (?, ?, ?, ?)", rows)
-
-    def note(self, maildrop: str, sighting: Sighting, *, accepted: bool) -> None:
-        """How the mailbox looked. An accepted sighting ends what was doubted before it, and what it outdates."""
-        with self._transaction() as database:
-            (self._accept if accepted else self._doubt)(database, maildrop, sighting)
+        rows = [(maildrop, uidvalidity, uid, row.listed, row.octets) for uid, row in corrections.items()]
+        with self._database.writing() as database:
+            database.executemany(
+                "INSERT OR REPLACE INTO size (maildrop, uidvalidity, uid, listed, octets) VALUES (?, ?, ?, ?, ?)",
+                rows,
+            )
 
     def close(self) -> None:
-        with self._guard:
-            self._database.close()
+        self._database.close()
 
-    @staticmethod
-    def _doubt(database: sqlite3.Connection, maildrop: str, seen: Sighting) -> None:
-        row = (maildrop, False, seen.uidvalidity, seen.messages, seen.since)
-        database.execute("INSERT OR REPLACE INTO sighting VALUES (?, ?, ?, ?, ?)", row)
 
-    @staticmethod
-    def _accept(database: sqlite3.Connection, maildrop: str, seen: Sighting) -> None:
-        database.execute("DELETE FROM sighting WHERE maildrop=?", (maildrop,))
-        for table in ("promised", "hidden", "size"):
+def _tables(changes: Intent | Revision) -> tuple[tuple[str, Mapping[int, Mark]], ...]:
+    return ("promised", changes.promised), ("hidden", changes.hidden)
+
+
+def _marked(maildrop: str, uidvalidity: int, marks: Mapping[int, Mark]) -> _Rows:
+    return [
+        (maildrop, uidvalidity, uid, mark.octets, mark.since, mark.absent_since) for uid, mark in marks.items()
+    ]
+
+
+def _insert(database: sqlite3.Connection, table: str, rows: _Rows, otherwise: str) -> None:
+    database.executemany(
+        f"INSERT INTO {table} (maildrop, uidvalidity, uid, octets, since, absent_since)"  # noqa: S608 - ours
+        f" VALUES (?, ?, ?, ?, ?, ?) {otherwise}",
+        rows,
+    )
+
+
+def _delete(database: sqlite3.Connection, table: str, rows: _Rows) -> None:
+    database.executemany(f"DELETE FROM {table} {_OF_UID}", rows)  # noqa: S608 - ours
+
+
+def _note(database: sqlite3.Connection, maildrop: str, seen: Sighting, *, accepted: bool) -> None:
+    database.execute(
+        "INSERT OR REPLACE INTO sighting (maildrop, accepted, uidvalidity, messages, since, uidnext)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (maildrop, accepted, seen.uidvalidity, seen.messages, seen.since, seen.uidnext),
+    )
+
+
+def _accept(database: sqlite3.Connection, maildrop: str, uidvalidity: int, seen: Sighting) -> None:
+    """`uidvalidity` is the mailbox's present one; the sighting's own may stand for any."""
+    before = database.execute(
+        "SELECT uidvalidity FROM sighting WHERE maildrop=? AND accepted=1", (maildrop,)
+    ).fetchone()
+    for table in _MARKED:
+        if before is not None and before[0] != uidvalidity:  # in use until now, however old its marks
             database.execute(
-                f"DELETE FROM {table} WHERE maildrop=? AND uidvalidity<>?",  # noqa: S608 - ours
-                (maildrop, seen.uidvalidity),
+                f"UPDATE {table} SET since=? {_OF_MAILDROP}",  # noqa: S608 - ours
+                (seen.since, maildrop, before[0]),
             )
-        row = (maildrop, True, seen.uidvalidity, seen.messages, seen.since)
-        database.execute("INSERT INTO sighting VALUES (?, ?, ?, ?, ?)", row)
-
-    def _migrate(self) -> None:
-        with self._transaction() as database:  # another process may be at the same
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise StateError(f"state file {self._file} was written by a newer pop3-gateway")
-            if version < SCHEMA_VERSION:
-                for migration in _MIGRATIONS[version:]:
-                    for statement in migration.split(";\n"):
-                        database.execute(statement)
-                database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-
-    @contextlib.contextmanager
-    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        if not self._guard.acquire(timeout=BUSY_SECONDS):
-            raise StateError(f"state file {self._file}: busy for {BUSY_SECONDS:.0f} s")
-        try:
-            with _explained(self._file):
-                self._database.execute(begin)
-                try:
-                    yield self._database
-                except BaseException:
-                    self._database.execute("ROLLBACK")
-                    raise
-                self._database.execute("COMMIT")
-        finally:
-            self._guard.release()
-
-
-@contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise StateError(f"state file {file}: {error}") from error
+        database.execute(
+            f"DELETE FROM {table} WHERE maildrop=? AND uidvalidity<>? AND since<?",  # noqa: S608 - ours
+            (maildrop, uidvalidity, seen.since - OUTDATED_SECONDS),
+        )
+    database.execute("DELETE FROM size WHERE maildrop=? AND uidvalidity<>?", (maildrop, uidvalidity))
+    database.execute("DELETE FROM sighting WHERE maildrop=?", (maildrop,))
+    _note(database, maildrop, seen, accepted=True)

@@ -7,13 +7,13 @@ is empty and locks nobody out.
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import time
 from pathlib import Path
 
 from gateway.errors import MaildropInUse, StateError
 from gateway.ports import LockMode, MaildropLock
+from gateway.store.folder import file_name
 
 TAKEOVER_SECONDS = 5.0  # for the other session to notice and end
 LOOK_SECONDS = 0.1
@@ -29,10 +29,7 @@ class FileLocks:
         self._patience = patience
 
     def lock(self, maildrop_key: str) -> MaildropLock:
-        # A hash: names may hold anything, and a folder's listing is not a list of customers.
-        # Ann and ann are one mailbox to most servers; where they are two, they only wait for each other.
-        path = self._folder / hashlib.sha256(maildrop_key.casefold().encode()).hexdigest()[:32]
-        return self._kind(path, self._patience)
+        return self._kind(self._folder / file_name(maildrop_key), self._patience)
 
 
 class FileLock:

@@ -29,6 +29,27 @@ class Listening(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerStarted(Event):
+    """One of several processes: the lines that it causes bear its number."""
+
+    name = "worker started"
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDied(Event):
+    """Nobody told it to. Another takes its place, after a while where it did not live for long."""
+
+    name = "worker died"
+    level = "error"
+    worker: int
+    pid: int
+    how: str
+    lived_seconds: float
+    again_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateMade(Event):
     """Clients will warn: nobody has signed it."""
 
@@ -125,7 +146,7 @@ class CommandFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeletionDeferred(Event):
-    """Promised, not yet done upstream: those messages are not shown, and the next login tries again."""
+    """Promised, not yet done upstream: those messages are not shown, and the next session's end tries again."""
 
     name = "deletion deferred"
     level = "warning"
@@ -135,10 +156,17 @@ class DeletionDeferred(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class PromisesVoid(Event):
-    """Under the same UIDVALIDITY these UIDs are other messages now: those are not touched."""
+class StateReplaced(Event):
+    name = "the state file was removed or replaced: what it knew is lost, begun anew"
+    level = "error"
+    file: str
 
-    name = "deferred deletions dropped: their UIDs are other messages now"
+
+@dataclass(frozen=True, slots=True)
+class MemoryVoid(Event):
+    """Under the same UIDVALIDITY these UIDs are other messages now: those are shown, and not touched."""
+
+    name = "promised or hidden messages forgotten: their UIDs are other messages now"
     level = "warning"
     user: str
     messages: int
@@ -160,10 +188,39 @@ class SnapshotDoubted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ListingVoid(Event):
+    """The mailbox was listed whole, because it is not the one that was remembered."""
+
+    name = "remembered listing dropped"
+    user: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListingNotKept(Event):
+    """Nothing is lost by it but time: the next login lists the whole mailbox."""
+
+    name = "listing not kept"
+    level = "warning"
+    user: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class UpstreamReconnected(Event):
     """The next line tells whether the new connection could be had: a failed command, or nothing."""
 
     name = "upstream connection lost: trying another"
+    user: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAheadFailed(Event):
+    """No client waited for it: what is really wrong shows when one does."""
+
+    name = "read-ahead failed"
+    level = "debug"
     user: str
     error: str
 

@@ -10,6 +10,7 @@ from gateway.config import Settings, load, urls
 from gateway.config.settings import Section
 from gateway.errors import SettingsError
 from gateway.ports import Endpoint, TlsMode
+from tests.config.conftest import Fault, Loader
 
 PORTS = {"imaps": 993, "imap": 143}
 
@@ -156,3 +157,22 @@ def test_every_setting_has_a_description() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         upstream("imaps://h").log.level = "debug"
+
+
+@pytest.mark.parametrize(
+    ("written", "workers"), [("1", 1), ("4", 4), ("64", 64), ("'2'", 2), ("2.0", 2), ("auto", "auto")]
+)
+def test_workers_are_a_number_or_auto(written: str, workers: int | str, loaded: Loader) -> None:
+    assert loaded(f"upstream: imaps://h\nworkers: {written}\n").workers == workers
+
+
+@pytest.mark.parametrize("written", ["0", "-1", "65", "1.5", "many", "yes", "[]", "1e99", ".nan", ".inf"])
+def test_nothing_else_is(written: str, fault: Fault) -> None:
+    said = fault(f"upstream: imaps://h\nworkers: {written}\n")
+    assert said.startswith("gateway.yaml:2: workers: ")
+    assert said.endswith("is not a number of processes; write 1 to 64, or auto")
+
+
+def test_one_process_serves_unless_more_are_asked_for() -> None:
+    assert upstream("imaps://h").workers == 1
+    assert load(None, {"POP3_GATEWAY_UPSTREAM": "imaps://h", "POP3_GATEWAY_WORKERS": "3"}, {}).workers == 3

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -17,7 +18,8 @@ from gateway.config.settings import Limits, Timeouts
 from gateway.ports import Peer, Services, Terms
 from gateway.server.conversation import Conversation, Patience
 from gateway.server.limits import Connections
-from gateway.server.listener import Listener, Site
+from gateway.server.listener import Listener
+from gateway.server.sockets import Site
 from gateway.server.wire import Wire
 from gateway.session import Session
 from gateway.telemetry.events import Event
@@ -138,25 +140,33 @@ class _Wire(Wire):
             super().__init__(unused, address)
         self.transport = _Transport(self)
         self.quiet = asyncio.Event()
-        self.patience = 0.0  # seconds that the server would wait now
-        self._alarm: asyncio.Timeout | None = None
+        self._deadline: Callable[[], float] = time.monotonic
 
     async def open(self, context: ssl.SSLContext | None, seconds: float) -> None:
         assert context is None
         self.connection_made(self.transport)
 
-    async def receive(self, seconds: float) -> bytes:
-        self.patience = seconds
+    @property
+    def patience(self) -> float:
+        """Seconds that the server would wait now."""
+        return self._deadline() - time.monotonic()
+
+    async def listen(self, take: Callable[[bytes], bool], deadline: Callable[[], float]) -> bool:
+        self._deadline = deadline
         self.quiet.set()
         try:
-            async with asyncio.timeout(None) as self._alarm:
-                return await super().receive(seconds)
+            return await super().listen(take, deadline)
         finally:
-            self.quiet.clear()  # before anybody saw it, where there is something to receive already
+            self.quiet.clear()  # before anybody saw it, where there is something to hear already
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._listener is not None and self._listener.listens:
+            self.quiet.set()  # it was answered at once
 
     def run_out_of_patience(self) -> None:
-        assert self._alarm is not None
-        self._alarm.reschedule(0)
+        assert self._listener is not None
+        self._listener.done.set_exception(TimeoutError())
 
 
 class MemoryClient:
@@ -289,9 +299,11 @@ class SocketDoor:
         self._trusted = ssl.create_default_context(cafile=certificates.ca_file)
         serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         serving.load_cert_chain(certificates.cert_file, certificates.key_file)
-        site = Site(LOOPBACK, 0, gateway.offer.implicit_tls, lambda: serving)
+        site = Site(LOOPBACK, 0, gateway.offer.implicit_tls)
         self._connections = Connections(100, 100)
-        self._listener = Listener(site, self._session, self._connections, PATIENCE, gateway.events.append)
+        self._listener = Listener(
+            site, lambda: serving, self._session, self._connections, PATIENCE, gateway.events.append
+        )
         self._port = 0
 
     def _session(self, _: Peer) -> Session:
@@ -300,7 +312,7 @@ class SocketDoor:
 
     async def connect(self) -> Client:
         if not self._port:
-            self._port = (await self._listener.start()).port
+            self._port = self._listener.start().port
         tls = self._trusted if self._gateway.offer.implicit_tls else None
         host = HOST if tls else None
         reader, writer = await asyncio.open_connection(LOOPBACK, self._port, ssl=tls, server_hostname=host)

@@ -1,13 +1,20 @@
-"""The rooms behind a session, in memory: accounts, mailboxes and locks that keep what ports.py promises."""
+"""The rooms behind a session, in memory: accounts, mailboxes, locks … that keep what ports.py promises."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from gateway.accounts import LoginDelay
-from gateway.errors import BadCredentials, GatewayError, MaildropInUse, MessageGone, UpstreamError
+from gateway.errors import (
+    BadCredentials,
+    GatewayError,
+    LoggedInTooRecently,
+    MaildropInUse,
+    MessageGone,
+    UpstreamError,
+)
 from gateway.maildrop import CommitPlan, Policy, Snapshot
-from gateway.ports import Account, Endpoint, MaildropLock, Services, TlsMode
+from gateway.ports import Account, Endpoint, MaildropLock, Services, TlsMode, forget_copied
 from gateway.sasl import Credentials
 
 FOLDER = "INBOX"
@@ -62,7 +69,7 @@ class Upstream:
     commit_seconds: float = 0
 
     def services(self, login_delay: float) -> Services:
-        return Services(MemoryAccounts(), MemoryMailboxes(self), MemoryLocks(), LoginDelay(login_delay))
+        return Services(MemoryAccounts(), MemoryMailboxes(self), MemoryLocks(), MemoryLoginDelay(login_delay))
 
     def work(self) -> None:
         if self.fault is not None:
@@ -110,10 +117,19 @@ class MemoryMailbox:
             raise MessageGone
         return MemoryBody(message, octets, self._upstream.block_octets)
 
+    def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
+        """Every second message is here, so that both ways are walked."""
+        message = self._folder.find(uid)
+        if uid % 2 or message is None or message.breaks_after is not None or self._upstream.fault is not None:
+            return None
+        return message.octets[:octets]
+
     def learn(self, uid: int, octets: int) -> None:
         """Nothing is kept between sessions here."""
 
-    async def commit(self, plan: CommitPlan) -> bool:
+    async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
+        if not plan:
+            return True
         self._upstream.work()
         await asyncio.sleep(self._upstream.commit_seconds)
         if plan.uidvalidity != self._folder.uidvalidity:
@@ -129,6 +145,9 @@ class MemoryMailbox:
             if message is not None:
                 message.seen = True
         return True
+
+    def hurry(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass
@@ -151,6 +170,21 @@ class MemoryBody:
 
     async def aclose(self) -> None:
         pass
+
+
+class MemoryLoginDelay:
+    """Implements ports.LoginDelay."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = int(seconds)
+        self._last: dict[str, float] = {}
+
+    def admit(self, maildrop_key: str) -> None:
+        if time.monotonic() - self._last.get(maildrop_key, float("-inf")) < self.seconds:
+            raise LoggedInTooRecently
+
+    def logged_in(self, maildrop_key: str) -> None:
+        self._last[maildrop_key] = time.monotonic()
 
 
 class MemoryLocks:

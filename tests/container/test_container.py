@@ -1,6 +1,7 @@
 """The container image, built and run for real; ``image.py`` and ``sandbox.py`` do it without an engine."""
 
 import contextlib
+import json
 import os
 import poplib
 import signal
@@ -198,6 +199,20 @@ def test_stop_signal_ends_it_with_success(by_itself: Container) -> None:
     lines = by_itself.log.read_text().splitlines()
     assert lines
     assert not [line for line in lines if not line.startswith("{")]
+
+
+def test_the_supervisor_of_several_workers_is_process_1(new: New) -> None:
+    environment = {"POP3_GATEWAY_UPSTREAM": "imaps://imap.example.com", "POP3_GATEWAY_WORKERS": "3"}
+    container = new(environment=environment, own_network=True)
+    with container.running():
+        container.until_healthy()
+        assert container.stop() == 0
+    told = [json.loads(line) for line in container.log.read_text().splitlines()]
+    assert {event["worker"] for event in told if event["event"] == "gateway stopped" and "worker" in event} == {
+        1,
+        2,
+        3,
+    }
 
 
 def test_state_outlives_the_container(new: New) -> None:

@@ -177,6 +177,7 @@ def _copies(session: Session, args: Scanner) -> tuple[list[Message], str]:
 def _search(session: Session, args: Scanner, reply: Reply) -> None:
     view = session.selected()
     found = {i + 1: known.message for i, known in enumerate(view.known) if not known.message.expunged}
+    compactly = session.has("ESEARCH") and args.skip(b"RETURN (ALL) ")
     if not args.more():
         raise BadCommand("search for what?")
     while args.more():
@@ -184,6 +185,10 @@ def _search(session: Session, args: Scanner, reply: Reply) -> None:
         found = {seq: message for seq, message in found.items() if wanted(seq, message)}
     by_uid = session.command.verb.startswith("UID ")
     numbers = [message.uid if by_uid else seq for seq, message in found.items()]
+    if compactly:
+        all_of_them = f" ALL {compact(numbers)}" if numbers else ""
+        reply.say(f'* ESEARCH (TAG "{session.command.tag}"){" UID" * by_uid}{all_of_them}')
+        return
     reply.say(" ".join(["* SEARCH", *map(str, numbers)]))
 
 

@@ -71,6 +71,14 @@ class Scanner:
         start, self._at = self._at, len(self._args)
         return self._args[start:]
 
+    def skip(self, words: bytes) -> bool:
+        """Pass over these, in upper or lower case, if they are next."""
+        end = self._at + len(words)
+        if self._args[self._at : end].upper() != words:
+            return False
+        self._at = end
+        return True
+
     def word(self) -> str:
         """Anything up to the next space: a sequence set, a mechanism, base64."""
         return self._take(_WORD).group().decode("latin-1")

@@ -62,6 +62,18 @@ class Newest(Fault):
 
 
 @dataclass(frozen=True)
+class Oldest(Fault):
+    """Give only the first rows, so many."""
+
+    count: int
+
+    def alter(self, reply: Reply, scene: Scene) -> None:
+        rows = [line for line in reply.lines if isinstance(line, Row)]
+        hidden = {id(row) for row in rows[self.count :]}
+        reply.lines = [line for line in reply.lines if id(line) not in hidden]
+
+
+@dataclass(frozen=True)
 class Renumber(RowFault):
     """Give the row another message number."""
 

@@ -82,6 +82,14 @@ def test_select_fetch_store_expunge(fake: FakeImap, client: Client) -> None:
     assert client.line() == b""
 
 
+def test_esearch_where_it_is_announced(fake: FakeImap, selected: Client) -> None:
+    assert selected.ask("UID SEARCH RETURN (ALL) ALL").startswith(b"t BAD")
+    fake.settings.capabilities.append("ESEARCH")
+    fake.expunge("ann", [1])
+    assert b'* ESEARCH (TAG "t") UID ALL 2:3\r\n' in selected.ask("UID SEARCH RETURN (ALL) ALL")
+    assert selected.ask("SEARCH return (all) DELETED") == b'* ESEARCH (TAG "t")\r\nt OK SEARCH completed\r\n'
+
+
 def test_other_clients_changes_are_told(fake: FakeImap, selected: Client) -> None:
     fake.expunge("ann", [1])
     fake.flag("ann", [2], "\\seen")

@@ -103,13 +103,13 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def come_back(rig: Rig, truth: Truth) -> set[int]:
-    """One healthy login; what it shows."""
+    """One healthy session; what it shows."""
     before = {message.uid for message in truth.check_upstream()}
     session = rig.log_in(truth.mailbox)
     truth.check_shown(session.shown, before)
-    truth.check_kept()
     assert session.client.ask("QUIT") == b"+OK bye"
     session.client.close()
+    truth.check_kept()
     return set(session.shown.uids.values())
 
 
@@ -170,7 +170,7 @@ def test_killed_again_while_the_promise_is_kept(rig: Rig, fake: FakeImap) -> Non
     with contextlib.ExitStack() as connected:
         for truth in truths.values():
             client = connected.enter_context(rig.client())
-            client.send(f"USER {truth.mailbox.user}\r\nPASS {truth.mailbox.password}\r\n".encode())
+            client.send(f"USER {truth.mailbox.user}\r\nPASS {truth.mailbox.password}\r\nQUIT\r\n".encode())
         until(lambda: all(rule.hits for rule in rules))
         rig.kill()
     fake.forgive()

@@ -230,8 +230,8 @@ class Machine(RuleBasedStateMachine):
                 self._leave()
             self._heal()
             self._log_in_healthy()
-            self.truth.check_kept()
             self.quit()
+            self.truth.check_kept()
             self.rig.check_log()
         finally:
             self._heal()
@@ -256,7 +256,6 @@ class Machine(RuleBasedStateMachine):
         session = self.rig.log_in(self.truth.mailbox)
         self._enter(session)
         self.truth.check_shown(session.shown, set(session.shown.uids.values()) | self._present())
-        self.truth.check_kept()
 
     def _enter(self, session: Session) -> None:
         self.tally.sessions += 1

@@ -3,7 +3,7 @@
 The invariants:
 
 1. no message disappears from the upstream unless the client said DELE for it and then QUIT in that session;
-2. after +OK to QUIT a deleted message is in no later snapshot, and gone upstream after one more healthy login;
+2. after +OK to QUIT a deleted message is in no later snapshot, and gone upstream after one more healthy session;
 3. nobody else's messages that bear \\Deleted are expunged;
 4. a snapshot does not move during its session, and a message that ended with the dot has the right octets.
 """
@@ -77,7 +77,7 @@ class Truth:
             assert shown.sizes[number] == len(as_shown(self.octets[uid])) or uid in self.retrieved
 
     def check_kept(self) -> None:
-        """After one more healthy login."""
+        """After one more healthy session."""
         left = {message.uid for message in self.check_upstream()} & self.deleted
         assert not left, f"deleted, and still there: {sorted(left)}: {self}"
 

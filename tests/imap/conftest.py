@@ -10,14 +10,18 @@ import pytest
 
 from gateway.imap.connections import Connections
 from gateway.imap.link import Timeouts
-from gateway.imap.mailbox import UpstreamMailbox, UpstreamMailboxes
+from gateway.imap.listing import NoListings
+from gateway.imap.mailbox import Means, UpstreamMailbox
+from gateway.imap.mailboxes import UpstreamMailboxes
 from gateway.imap.warm import Limits
-from gateway.maildrop import CommitPlan, OnDelete, Policy
-from gateway.ports import Account, Endpoint, TlsMode
+from gateway.maildrop import Allowance, CommitPlan, OnDelete, Policy
+from gateway.ports import Account, Endpoint, Listings, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.telemetry import Event
 from gateway.threads import Threads
+from tests.fakes.faults import Bye, Close
 from tests.fakes.imap import FakeImap
+from tests.fakes.imap_connection import Fault
 from tests.servers import tls
 from tests.servers.tls import Certificates
 
@@ -25,14 +29,16 @@ ONE = b"Subject: one\r\n\r\nfirst\r\n"
 TWO = b"Subject: two\r\n\r\nsecond\r\n"
 THREE = b"Subject: three\r\n\r\nthird\r\n"
 
-PATIENT = Timeouts(5, 5, 10)
+PATIENT = Timeouts(20, 20, 20)
 HASTY = Timeouts(0.5, 0.3, 0.6)  # where the server is going to be silent
 THREADS = 8
-BOUND = 15.0  # seconds that nothing here takes
+BOUND = 60.0  # seconds that nothing here takes
 
 # What a login sends: on a connection that was kept, and on a new one.
 POLL = ["SELECT", "UID FETCH"]
 COLD = ["LOGIN", *POLL]
+# When the connection breaks: before the command is done, after it, or with a BYE.
+BREAKS: list[Fault] = [Close(), Close(done=True), Close(reset=True), Bye(), Bye(done=True)]
 
 
 @dataclass
@@ -44,6 +50,7 @@ class Upstream:
     endpoint: Endpoint = field(init=False)
     events: list[Event] = field(default_factory=list)
     opened: list[UpstreamMailbox] = field(default_factory=list)
+    listings: Listings | None = None
 
     def __post_init__(self) -> None:
         self.endpoint = Endpoint(self.fake.host, self.fake.imap_port, TlsMode.NONE)
@@ -70,7 +77,11 @@ class Upstream:
 
     def mailboxes(self) -> UpstreamMailboxes:
         self.connections._timeouts = self.timeouts  # which the test may have changed
-        return UpstreamMailboxes(self.connections, self.threads, self.threads, self.timeouts, self.events.append)
+        emit = self.events.append
+        listings = self.listings or NoListings()
+        return UpstreamMailboxes(
+            Means(self.connections, self.threads, self.threads, self.timeouts, emit, listings, Allowance())
+        )
 
     async def open(
         self, account: Account | None = None, admit: Callable[[], None] = lambda: None
@@ -134,6 +145,10 @@ def flags(fake: FakeImap) -> dict[int, set[str]]:
     return {stored.uid: set(stored.flags) for stored in fake.messages("ann")}
 
 
+def since_login(fake: FakeImap) -> list[str]:
+    return fake.verbs[fake.verbs.index("UID FETCH") + 1 :]
+
+
 def prepared(server: FakeImap) -> FakeImap:
     server.add_user("ann", "secret")
     server.deliver("ann", [ONE, TWO, THREE])
@@ -144,6 +159,13 @@ def prepared(server: FakeImap) -> FakeImap:
 def fake() -> Iterator[FakeImap]:
     with FakeImap() as server:
         yield prepared(server)
+
+
+@pytest.fixture
+def others(fake: FakeImap) -> FakeImap:
+    """Somebody else has flagged message 3 as deleted."""
+    fake.flag("ann", [3], "\\Deleted")
+    return fake
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """QUIT upstream: just what was asked for, nothing of anybody else's, and the truth about it."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.errors import (
@@ -10,30 +12,17 @@ from gateway.errors import (
     UpstreamSilent,
     UpstreamUnreachable,
 )
-from gateway.maildrop import OnDelete
+from gateway.maildrop import CommitPlan, OnDelete
 from gateway.telemetry.events import CommandFailed, UpstreamReconnected
-from tests.fakes.faults import Bye, Close, Edit, Insert, ReadOnly, Say, Send, Stall
+from tests.fakes.faults import Bye, Close, Edit, ReadOnly, Say, Send, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
-from tests.imap.conftest import HASTY, ONE, Upstream, commit, flags, uids
+from tests.fakes.row_faults import Newest
+from tests.imap.conftest import BREAKS, HASTY, ONE, Upstream, commit, flags, since_login, uids
 
 UIDPLUS = ["IMAP4rev1", "UIDPLUS"]
 REV2 = ["IMAP4rev1", "IMAP4rev2", "UIDPLUS"]
 BARE = ["IMAP4rev1"]
-
-# When the connection breaks: before the command is done, after it, or with a BYE.
-BREAKS: list[Fault] = [Close(), Close(done=True), Close(reset=True), Bye(), Bye(done=True)]
-
-
-def since_login(fake: FakeImap) -> list[str]:
-    return fake.verbs[fake.verbs.index("UID FETCH") + 1 :]
-
-
-@pytest.fixture
-def others(fake: FakeImap) -> FakeImap:
-    """Somebody else has flagged message 3 as deleted."""
-    fake.flag("ann", [3], "\\Deleted")
-    return fake
 
 
 @pytest.mark.parametrize("capabilities", [UIDPLUS, REV2])
@@ -57,68 +46,7 @@ async def test_capabilities_that_were_not_told_are_asked_for_once(others: FakeIm
     others.settings.capability_after_login = False
     await commit(await upstream.open(), delete=(1, 2))
     assert uids(others) == [3]
-    assert since_login(others) == ["UID STORE", "CAPABILITY", "UID EXPUNGE", "UID SEARCH"]
-
-
-async def test_without_uidplus_ours_is_removed_where_nobody_elses_would_go(
-    fake: FakeImap, upstream: Upstream
-) -> None:
-    fake.settings.capabilities = BARE
-    await commit(await upstream.open(), delete=(1, 3))
-    assert uids(fake) == [2]
-    assert since_login(fake) == ["UID STORE", "UID SEARCH", "EXPUNGE", "UID SEARCH"]
-
-
-async def test_without_uidplus_nothing_is_removed_where_somebody_elses_would_go(
-    others: FakeImap, upstream: Upstream
-) -> None:
-    others.settings.capabilities = BARE
-    with pytest.raises(UpstreamError) as caught:
-        await commit(await upstream.open(), delete=(1,))
-    assert uids(others) == [1, 2, 3]
-    assert flags(others)[1] == {"\\Deleted"}
-    assert "EXPUNGE" not in others.verbs
-    assert "flagged as deleted" in caught.value.reply
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Edit("SEARCH", None),
-        Edit(r"SEARCH.*", "SEARCH"),
-        Edit(r"SEARCH.*", "SEARCH x"),
-        Edit(r"SEARCH.*", "SEARCH 1 x"),
-        Edit(r"SEARCH.*", "SEARCH 1 " + "(" * 3000),
-        Edit(r"SEARCH.*", "SEARCH {3}\r\n1 2"),
-        Insert("* SEARCH 1"),
-        Say("NO not now"),
-        Say("BAD what"),
-        Say("OK done"),
-        Close(),
-        Bye(),
-    ],
-    ids=lambda fault: repr(fault)[:60],
-)
-async def test_a_search_that_is_not_answered_is_not_taken_for_nobody_elses(
-    others: FakeImap, upstream: Upstream, fault: Fault
-) -> None:
-    others.settings.capabilities = BARE
-    others.on("UID SEARCH", fault, times=1)
-    with pytest.raises(UpstreamError):
-        await commit(await upstream.open(), delete=(1,))
-    assert uids(others) == [1, 2, 3]
-    assert "EXPUNGE" not in others.verbs
-
-
-async def test_without_uidplus_there_is_nothing_to_expunge_where_ours_are_gone(
-    fake: FakeImap, upstream: Upstream
-) -> None:
-    fake.settings.capabilities = BARE
-    mailbox = await upstream.open()
-    fake.expunge("ann", [1])
-    await commit(mailbox, delete=(1,))
-    assert uids(fake) == [2, 3]
-    assert "EXPUNGE" not in fake.verbs
+    assert since_login(others) == ["CAPABILITY", "UID STORE", "UID EXPUNGE", "UID SEARCH"]
 
 
 async def test_another_client_that_flags_at_the_last_moment_loses_nothing_with_uidplus(
@@ -224,7 +152,7 @@ async def test_a_connection_that_breaks_is_replaced_and_the_outcome_is_as_asked(
     steps = (
         ["UID STORE", "UID EXPUNGE"]
         if capabilities is UIDPLUS
-        else ["UID STORE", "UID SEARCH", "EXPUNGE", "UID SEARCH"]
+        else ["UID SEARCH", "UID STORE", "UID SEARCH", "EXPUNGE", "UID SEARCH"]
     )
     mailbox = await upstream.open()
     fake.on(steps[(step - 1) % len(steps)], fault, times=1)
@@ -246,14 +174,25 @@ async def test_one_that_breaks_every_time_is_an_error_and_not_tried_for_ever(
     assert fake.counts.connections == 2
 
 
-@pytest.mark.parametrize("fault", BREAKS, ids=repr)
-async def test_somebody_elses_stays_whenever_it_breaks(others: FakeImap, upstream: Upstream, fault: Fault) -> None:
-    others.settings.capabilities = BARE
-    mailbox = await upstream.open()
-    others.on("UID SEARCH", fault, times=1)
-    with pytest.raises(UpstreamError):
-        await commit(mailbox, delete=(1,))
-    assert uids(others) == [1, 2, 3]
+@pytest.mark.parametrize("on_delete", [OnDelete.EXPUNGE, OnDelete.TRASH])
+async def test_what_a_new_connection_does_not_show_is_not_taken_for_deleted(
+    fake: FakeImap, upstream: Upstream, on_delete: OnDelete
+) -> None:
+    """A mailbox may be away for a moment: nor is there a copy of what a COPY did not see."""
+    fake.settings.capabilities = UIDPLUS
+    fake.deliver("ann", [], "Bin")
+    account = upstream.account(on_delete=on_delete)
+    account = replace(account, policy=replace(account.policy, trash="Bin"))
+    mailbox = await upstream.open(account)
+    fake.on("UID STORE" if on_delete is OnDelete.EXPUNGE else "UID COPY", Close(), times=1)
+    away = fake.on("UID FETCH", Newest(1))
+    short = fake.on("SELECT", Edit(r"\* \d+ EXISTS", "* 1 EXISTS"))
+    copied: list[int] = []
+    assert not await mailbox.commit(CommitPlan(mailbox.snapshot.uidvalidity, (1, 3)), copied.extend)
+    assert copied == ([] if on_delete is OnDelete.EXPUNGE else [3])
+    fake.forgive(away, short)
+    fake.drop()
+    assert await mailbox.commit(CommitPlan(mailbox.snapshot.uidvalidity, ())) is True
 
 
 async def test_a_mailbox_that_was_made_anew_meanwhile_is_left_alone(fake: FakeImap, upstream: Upstream) -> None:

@@ -119,7 +119,7 @@ async def test_nothing_is_pipelined_behind_the_login(fake: FakeImap, upstream: U
     before = fake.counts
     await upstream.open()
     assert fake.verbs == ["LOGIN", "SELECT", "UID FETCH"]
-    assert (fake.counts - before).flights == 3
+    assert (fake.counts - before).flights == 2
 
 
 async def test_a_literal_that_is_refused_is_not_sent(fake: FakeImap, upstream: Upstream) -> None:

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.errors import UpstreamError, UpstreamUnusable
-from gateway.maildrop import OnDelete
+from gateway.errors import UpstreamDeclined, UpstreamError, UpstreamUnusable
+from gateway.maildrop import CommitPlan, OnDelete
 from gateway.ports import Account
 from tests.fakes.faults import Bye, Close, Say
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
-from tests.imap.conftest import ONE, THREE, Upstream, commit, uids
+from tests.imap.conftest import ONE, THREE, TWO, Upstream, commit, uids
 
 MOVE = ["IMAP4rev1", "UIDPLUS", "MOVE", "SPECIAL-USE"]
 COPY = ["IMAP4rev1", "UIDPLUS", "SPECIAL-USE"]
@@ -74,6 +74,7 @@ async def test_what_somebody_else_flagged_stays(
     if capabilities is BARE:
         with pytest.raises(UpstreamError):
             await commit(mailbox, delete=(1,))
+        assert binned(bin_of) == []
     else:
         await commit(mailbox, delete=(1,))
     assert 2 in uids(bin_of)
@@ -113,3 +114,36 @@ async def test_auto_moves_at_gmail_and_expunges_elsewhere(
     await commit(await upstream.open(account(upstream, OnDelete.AUTO)), delete=(1,))
     assert uids(bin_of) == [2, 3]
     assert binned(bin_of) == ([ONE] if moved else [])
+
+
+async def test_a_move_that_moved_nothing_is_not_believed(bin_of: FakeImap, upstream: Upstream) -> None:
+    bin_of.settings.capabilities = MOVE
+    bin_of.on("UID MOVE", Say("OK done"))
+    with pytest.raises(UpstreamDeclined, match="did not remove"):
+        await commit(await upstream.open(account(upstream, OnDelete.TRASH)), delete=(1,))
+
+
+async def test_what_an_earlier_session_copied_is_not_copied_again(bin_of: FakeImap, upstream: Upstream) -> None:
+    bin_of.settings.capabilities = COPY
+    mailbox = await upstream.open(account(upstream, OnDelete.TRASH))
+    told: list[int] = []
+    plan = CommitPlan(mailbox.snapshot.uidvalidity, delete=(1, 3), copied=frozenset({1}))
+    await mailbox.commit(plan, told.extend)
+    assert uids(bin_of) == [2]
+    assert binned(bin_of) == [THREE]
+    assert told == [3]
+
+
+@EACH
+@pytest.mark.parametrize("named", ["Bin", "inbox"])
+async def test_what_is_in_the_bin_already_is_removed(
+    fake: FakeImap, upstream: Upstream, capabilities: list[str], named: str
+) -> None:
+    """Moved to itself it would come back as a new message, again and again."""
+    fake.settings.capabilities = capabilities
+    here = "Bin" if named == "Bin" else "INBOX"
+    if here == "Bin":
+        fake.deliver("ann", [ONE, TWO, THREE], "Bin")
+    chosen = replace(account(upstream, OnDelete.TRASH, trash=named), folder=here)
+    await commit(await upstream.open(chosen), delete=(1,))
+    assert [stored.octets for stored in fake.messages("ann", here)] == [TWO, THREE]

@@ -11,7 +11,7 @@ from gateway.errors import (
     UpstreamUnreachable,
     UpstreamUnusable,
 )
-from gateway.imap.responses import Count, Done, Fetch, Literal, Responses, Value
+from gateway.imap.responses import Count, Data, Done, Fetch, Literal, Responses, Value
 from gateway.imap.transport import LINE_LIMIT
 from tests.imap.wire import Scripted
 
@@ -38,9 +38,17 @@ def error_of(line: bytes) -> type[GatewayError]:
     return type(caught.value)
 
 
-@pytest.mark.parametrize("line", [b"T OK done\r\n", b"T OK\r\n", b"T ok done\n", b"T OK [X] done\r\n"])
-def test_the_tagged_ok_ends_the_answer(line: bytes) -> None:
-    assert responses(line).next() == Done()
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (b"T OK done\r\n", b"done"),
+        (b"T OK\r\n", b""),
+        (b"T ok done\n", b"done"),
+        (b"T OK [X] done\r\n", b"[X] done"),
+    ],
+)
+def test_the_tagged_ok_ends_the_answer(line: bytes, text: bytes) -> None:
+    assert responses(line).next() == Done(text)
 
 
 @pytest.mark.parametrize(
@@ -56,23 +64,25 @@ def test_numbers_of_messages_are_told(line: bytes, count: Count) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "data"),
     [
-        b"* OK still here\r\n",
-        b"* OK [THROTTLED] slowly\r\n",
-        b"* NO [ALERT] disk is nearly full\r\n",
-        b"* BAD what\r\n",
-        b"* FLAGS (\\Seen \\Deleted)\r\n",
-        b"* SEARCH 1 2 3\r\n",
-        b"* SEARCH\r\n",
-        b"* CAPABILITY IMAP4rev1\r\n",
-        b'* LIST () "/" {5}\r\nT OK!\r\n',
-        b"* LIST () {1}\r\n/ {5+}\r\nINBOX\r\n",
-        b"* OK\r\n",
+        (b"* OK still here\r\n", Data("OK", b"still here")),
+        (b"* OK [THROTTLED] slowly\r\n", Data("OK", b"[THROTTLED] slowly")),
+        (b"* NO [ALERT] disk is nearly full\r\n", Data("NO", b"[ALERT] disk is nearly full")),
+        (b"* BAD what\r\n", Data("BAD", b"what")),
+        (b"* flags (\\Seen \\Deleted)\r\n", Data("FLAGS", b"(\\Seen \\Deleted)")),
+        (b"* SEARCH 1 2 3\r\n", Data("SEARCH", b"1 2 3")),
+        (b"* SEARCH\r\n", Data("SEARCH", b"")),
+        (b"* CAPABILITY IMAP4rev1\n", Data("CAPABILITY", b"IMAP4rev1")),
+        (b'* LIST () "/" {5}\r\nT OK!\r\n', Data("LIST", b'() "/" {5}')),
+        (b"* LIST () {1}\r\n/ {5+}\r\nINBOX\r\n", Data("LIST", b"() {1}")),
+        (b"* OK\r\n", Data("OK", b"")),
     ],
 )
-def test_other_untagged_data_is_passed_over_with_its_literals(line: bytes) -> None:
-    assert responses(line, b"T OK done\r\n").next() == Done()
+def test_other_untagged_data_is_told_without_its_literals(line: bytes, data: Data) -> None:
+    made = responses(line, b"T OK done\r\n")
+    assert made.next() == data
+    assert made.next() == Done(b"done")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.imap.uid_set import SET_OCTETS, uid_sets
+from gateway.imap.uid_set import SET_MESSAGES, SET_OCTETS, uid_sets
 
 UIDS = st.sets(st.one_of(st.integers(1, 60), st.integers(1, 0xFFFFFFFF)), max_size=200).map(sorted)
 
@@ -45,5 +45,13 @@ def test_runs_are_ranges(uids: list[int], sets: list[str]) -> None:
     assert list(uid_sets(uids)) == sets
 
 
-def test_a_whole_mailbox_is_one_short_range() -> None:
-    assert list(uid_sets(range(1, 1_000_001))) == ["1:1000000"]
+def test_a_whole_mailbox_is_a_short_range() -> None:
+    assert list(uid_sets(range(1, SET_MESSAGES + 1))) == [f"1:{SET_MESSAGES}"]
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_no_set_has_more_messages_than_one_answer_may_tell_of(step: int) -> None:
+    uids = [*range(1, 300_000, step), 400_000, 500_000]
+    sets = [expanded(uid_set) for uid_set in uid_sets(uids)]
+    assert all(len(found) <= SET_MESSAGES for found in sets)
+    assert [uid for found in sets for uid in found] == uids

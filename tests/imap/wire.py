@@ -10,7 +10,7 @@ from gateway.imap.bodies import BodyReader
 from gateway.imap.faults import translated
 from gateway.imap.transport import Transport
 
-SECONDS = 5.0  # for an exchange that must not wait at all
+SECONDS = 20.0  # for an exchange that must not wait at all
 
 
 class Scripted(Transport):
@@ -42,12 +42,15 @@ class Scripted(Transport):
 
 @contextlib.contextmanager
 def far_end(*octets: bytes) -> Iterator[Transport]:
-    """A socket whose far end sends these octets, and closes."""
+    """A socket whose far end sends these octets, and no more; it listens on, or what we send would fail."""
     near, far = socket.socketpair()
 
     def feed() -> None:
         with far, contextlib.suppress(OSError):
             far.sendall(b"".join(octets))
+            far.shutdown(socket.SHUT_WR)
+            while far.recv(65_536):
+                pass
 
     feeder = threading.Thread(target=feed)
     feeder.start()

@@ -2,13 +2,13 @@
 
 import sys
 from array import array
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.maildrop import Snapshot, unique_id
+from gateway.maildrop import Snapshot, given_anew, unique_id
 
 UINT32 = st.integers(1, 0xFFFFFFFF)
 SIZES = st.integers(0, 10**18)
@@ -55,6 +55,21 @@ def test_a_number_outside_its_range_is_an_error_and_not_another_number(row: tupl
         Snapshot.of(1, [row])
 
 
+@given(st.dictionaries(st.integers(1, 30), SIZES), st.dictionaries(st.integers(1, 30), SIZES))
+def test_messages_are_found_left_out_and_corrected_by_uid(there: dict[int, int], asked: dict[int, int]) -> None:
+    snapshot = Snapshot.of(9, there.items(), read_only=True, uidnext=31)
+    assert snapshot.sizes_of(asked) == {uid: size for uid, size in there.items() if uid in asked}
+    left = {uid: size for uid, size in there.items() if uid not in asked}
+    assert snapshot.without(asked.keys()) == Snapshot.of(9, left.items(), read_only=True, uidnext=31)
+    right = {uid: asked.get(uid, size) for uid, size in there.items()}
+    assert snapshot.corrected(asked) == Snapshot.of(9, right.items(), read_only=True, uidnext=31)
+
+
+@pytest.mark.parametrize(("before", "now", "anew"), [(8, 7, True), (8, 8, False), (8, 0, False), (0, 8, False)])
+def test_uids_are_given_anew_where_uidnext_has_shrunk(before: int, now: int, anew: bool) -> None:
+    assert given_anew(before, now) is anew
+
+
 def test_it_is_frozen() -> None:
     snapshot = Snapshot.of(1, [])
     with pytest.raises(FrozenInstanceError):
@@ -65,3 +80,28 @@ def test_a_hundred_thousand_messages_take_less_than_two_megabytes() -> None:
     snapshot = Snapshot.of(1, ((uid, 4000 + uid) for uid in range(1, 100_001)))
     assert len(snapshot) == 100_000
     assert sys.getsizeof(snapshot.uids) + sys.getsizeof(snapshot.sizes) < 2_000_000
+
+
+# Leaving out, and correcting
+
+
+@given(
+    st.dictionaries(st.integers(1, 30), SIZES, max_size=20),
+    st.sets(st.integers(0, 40)),
+    st.dictionaries(st.integers(0, 40), SIZES),
+)
+def test_what_is_left_out_and_corrected_is_that_and_nothing_else(
+    sizes: dict[int, int], hidden: set[int], better: dict[int, int]
+) -> None:
+    snapshot = replace(Snapshot.of(9, sizes.items(), read_only=True), uidnext=77, highestmodseq=5)
+    shown = snapshot.without(hidden).corrected(better)
+    expected = {uid: better.get(uid, sizes[uid]) for uid in sorted(sizes) if uid not in hidden}
+    assert list(zip(shown.uids, shown.sizes, strict=True)) == list(expected.items())
+    assert shown.octets == sum(expected.values())
+    assert (shown.uidvalidity, shown.read_only, shown.uidnext, shown.highestmodseq) == (9, True, 77, 5)
+    assert list(zip(snapshot.uids, snapshot.sizes, strict=True)) == sorted(sizes.items())
+
+
+def test_where_nothing_changes_nothing_is_copied() -> None:
+    snapshot = Snapshot.of(9, [(1, 10), (3, 30)])
+    assert snapshot.without(frozenset({2, 4})).corrected({2: 5}) is snapshot

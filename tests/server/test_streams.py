@@ -63,7 +63,7 @@ def test_a_cold_login_takes_as_few_round_trips_as_imap_allows(start_gateway: Sta
         client.ask("QUIT")
     assert gateway.stop() == 0
     assert fake.verbs == ["LOGIN", "SELECT", "UID FETCH", "LOGOUT"]
-    assert fake.counts.round_trips == 4
+    assert fake.counts.round_trips == 3
 
 
 def test_top_fetches_no_more_than_it_shows(start_gateway: StartGateway, fake: FakeImap) -> None:

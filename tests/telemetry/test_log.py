@@ -4,6 +4,7 @@ import io
 import json
 from contextvars import copy_context
 from dataclasses import dataclass, fields
+from select import PIPE_BUF
 from typing import Any
 
 import pytest
@@ -94,6 +95,50 @@ def test_a_line_bears_the_session_that_caused_it() -> None:
 
     assert copy_context().run(within)["session"] == "1a2b3c4d"
     assert "session" not in as_json(FAILED)
+
+
+# Several processes
+
+
+def test_a_workers_lines_bear_its_number() -> None:
+    stream = io.StringIO()
+    Log("info", "json", stream, worker=3).emit(FAILED)
+    assert json.loads(stream.getvalue())["worker"] == 3
+    assert "worker" not in as_json(FAILED)
+
+
+def test_a_line_is_one_write() -> None:
+    class Writes(io.StringIO):
+        count = 0
+
+        def write(self, text: str) -> int:
+            self.count += 1
+            return super().write(text)
+
+    stream = Writes()
+    Log("info", "json", stream).emit(FAILED)
+    assert stream.count == 1
+    assert stream.getvalue().endswith("}\n")
+
+
+@given(st.text(max_size=3000), st.text(max_size=3000), st.sampled_from(["utf-8", "ascii", "latin-1"]))
+def test_a_workers_line_goes_undivided_through_a_pipe(user: str, error: str, encoding: str) -> None:
+    for format in ("json", "console"):  # noqa: A001
+        octets = io.BytesIO()
+        stream = io.TextIOWrapper(octets, encoding, errors="backslashreplace")
+        Log("info", format, stream, worker=1).emit(LoginFailed(user * 3, "192.0.2.1", "AUTH", error))
+        assert len(octets.getvalue()) <= PIPE_BUF
+        assert octets.getvalue().count(b"\n") == 1
+
+
+def test_of_a_traceback_that_is_too_long_the_beginning_and_the_end_are_kept() -> None:
+    stream = io.StringIO()
+    Log("info", "json", stream, worker=1).emit(Crashed("KeyError('x')", "first" + "x" * 9000 + "last"))
+    line = json.loads(stream.getvalue())
+    assert line["error"] == "KeyError('x')"
+    assert line["traceback"].startswith("firstx")
+    assert line["traceback"].endswith("xlast")
+    assert len(stream.getvalue()) > PIPE_BUF / 2
 
 
 # Strangers

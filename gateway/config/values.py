@@ -1,0 +1,50 @@
+"""What a setting's value may look like: numbers, times, numbers of processes."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator
+
+MOST_WORKERS = 64  # more processes than this on one machine are a slip of the keyboard
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _number(value: Any) -> Any:
+    """YAML's yes and on are True, and True is 1 to Python."""
+    if isinstance(value, bool):
+        raise ValueError(f"a number is expected, not {str(value).lower()}")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_number)]
+
+
+def _seconds(value: Any) -> Any:
+    """`90`, `90s`, `10m`, `1h`."""
+    value = _number(value)
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
+        if not found:
+            raise ValueError(f"{value!r} is not a time; write it like 90s, 10m or 1h")
+        return float(found[1]) * _UNITS[found[2]]
+    return value
+
+
+SecondsOrNone = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86400)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * 86400)]
+
+
+def _workers(value: Any) -> Any:
+    """A number, or auto: one error for both."""
+    if value == "auto":
+        return value
+    try:
+        number = int(_number(value))
+    except (TypeError, ValueError, OverflowError):
+        number = 0
+    if not 1 <= number <= MOST_WORKERS or number != float(value):
+        raise ValueError(f"{value!r} is not a number of processes; write 1 to {MOST_WORKERS}, or auto")
+    return number
+
+
+Workers = Annotated[int | Literal["auto"], PlainValidator(_workers)]

@@ -1,0 +1,203 @@
+"""SELECT, and what is asked behind it in the same flight.
+
+IMAPClient waits for the answer to each command; SELECT and FETCH together take one round trip. FETCH is answered
+after SELECT (RFC 3501 section 5.5), but the tagged lines of both may come last.
+"""
+
+import re
+from array import array
+from collections.abc import Callable
+from itertools import chain
+
+from imapclient.imap_utf7 import encode as encode_utf7
+
+from gateway.errors import UpstreamDeclined, UpstreamError, UpstreamUnusable
+from gateway.imap.responses import Count, Data, Done, Fetch, Responses
+from gateway.imap.rows import Rows, is_ascending
+from gateway.imap.transport import LINE_LIMIT, Transport
+from gateway.imap.uid_set import range_set
+from gateway.maildrop import Selected
+from gateway.maildrop.listing import MOST_MESSAGES, Ranges
+
+ARRIVING = 100_000  # messages that may come in while we list
+_MOST = 0xFFFFFFFF  # UIDs and UIDVALIDITY are 32-bit, and not zero: RFC 3501 section 2.3.1.1
+_UID_OCTETS = 11  # of a UID in the answer to SEARCH, with what stands before it
+
+_CODE = re.compile(rb"\[([A-Za-z-]+)(?: (\(.*\)|[^\]]*))?\]")  # a response code: RFC 3501 section 7.1
+_NUMBER = re.compile(rb"\d{1,19}")
+_COMPACT = re.compile(rb"\(TAG [^()]*\) UID ALL ([\d:,]+)", re.IGNORECASE)  # RFC 4731 section 3.1
+
+
+class Selection:
+    """A mailbox, as the server tells of it command by command. Every method raises UpstreamError."""
+
+    def __init__(self, transport: Transport, folder: str, seconds: float) -> None:
+        """`seconds` is the time for each command."""
+        self.exists = 0  # messages before the rows of the last command
+        self.expunged = 0  # and how many of them were expunged while it was answered
+        self._transport = transport
+        self._folder = folder
+        self._seconds = seconds
+        self._count: int | None = None  # messages, as far as we have heard
+
+    def select(self, ranges: Ranges) -> tuple[Selected, Rows]:
+        """SELECT, and UIDs and sizes of these UIDs."""
+        self._count = None
+        codes: dict[bytes, bytes] = {}
+        select, fetch, rows = self._transport.new_tag(), self._transport.new_tag(), Rows()
+        doing = f"opening {self._folder}"
+        self._send(select + b" SELECT " + _quoted(self._folder) + b"\r\n" + _fetch(fetch, range_set(ranges)))
+        responses = Responses(self._transport, select, doing, declined=UpstreamDeclined)
+        while not isinstance(response := responses.next(), Done):
+            if isinstance(response, Fetch):
+                if rows.add(response, responses) and len(rows) == 1:
+                    self._begin()
+                self._bound(rows)
+            elif isinstance(response, Count):
+                self._hear(response)
+            elif response.name == "OK":
+                codes.update(_code(response.text))
+        codes.update(_code(response.text))
+        if not rows:
+            self._begin()
+        self._read_rows(fetch, rows)
+        return self._told(codes), rows
+
+    def fetch(self, uid_set: str) -> Rows:
+        """UIDs and sizes of these UIDs."""
+        tag, rows = self._transport.new_tag(), Rows()
+        self._begin()
+        self._send(_fetch(tag, uid_set))
+        self._read_rows(tag, rows)
+        return rows
+
+    def search(self, *, compact: bool) -> "array[int] | None":
+        """All UIDs, ascending; None when the server declines. `compact`: as ranges, by ESEARCH (RFC 4731)."""
+        self._begin()
+        most = self.exists + ARRIVING
+        tag = self._transport.new_tag()
+        self._send(tag + b" UID SEARCH RETURN (ALL) ALL\r\n" if compact else tag + b" UID SEARCH ALL\r\n")
+        limit = LINE_LIMIT + _UID_OCTETS * most
+        responses = Responses(self._transport, tag, "asking for all UIDs", line_limit=limit)
+        found: list[array[int]] = []
+        try:
+            while not isinstance(response := responses.next(), Done):
+                if isinstance(response, Data) and response.name in _RESULTS:
+                    found.append(_RESULTS[response.name](response.text, most))
+                elif isinstance(response, Count):
+                    self._hear(response)
+        except UpstreamError:
+            if not responses.done:
+                raise
+            return None
+        if not found:
+            return None
+        uids = found.pop() if len(found) == 1 else array("I", chain(*found))
+        return uids if is_ascending(uids) else array("I", sorted(set(uids)))
+
+    def _send(self, commands: bytes) -> None:
+        self._transport.allow(self._seconds)
+        self._transport.send(commands)
+
+    def _begin(self) -> None:
+        """The rows begin: what was heard before is in them."""
+        if self._count is None:
+            raise UpstreamError("the server does not say how many messages there are")
+        if self._count > MOST_MESSAGES:
+            raise UpstreamError(f"{self._count} messages are more than the {MOST_MESSAGES} that can be listed")
+        self.exists, self.expunged = self._count, 0
+
+    def _hear(self, told: Count) -> None:
+        if told.name == "EXISTS":
+            self._count = told.number
+        elif told.name == "EXPUNGE" and self._count:
+            self._count -= 1
+            self.expunged += 1
+
+    def _bound(self, rows: Rows) -> None:
+        if len(rows) > self.exists + ARRIVING:
+            raise UpstreamError(f"the server lists more than {self.exists + ARRIVING} messages, and goes on")
+
+    def _read_rows(self, tag: bytes, rows: Rows) -> None:
+        responses = Responses(self._transport, tag, "listing the mailbox")
+        try:
+            while self._read_block(responses, rows):
+                pass
+        except UpstreamError:
+            # An empty mailbox has no message `*`, and some servers call that an error.
+            if self.exists or not responses.done:
+                raise
+
+    def _read_block(self, responses: Responses, rows: Rows) -> bool:
+        """Take what whole lines have come; False after the tagged OK."""
+        self._bound(rows)
+        block = self._transport.read_lines()
+        end = rows.take(block)
+        if end == len(block) and block:
+            return True
+        self._transport.unread(block[end:])
+        response = responses.next()
+        if isinstance(response, Fetch):
+            rows.add(response, responses)
+        elif isinstance(response, Count):
+            self._hear(response)
+        return not isinstance(response, Done)
+
+    def _told(self, codes: dict[bytes, bytes]) -> Selected:
+        uidvalidity = _number(codes, b"UIDVALIDITY")
+        if not 0 < uidvalidity <= _MOST:
+            raise UpstreamUnusable(f"{self._folder} has no usable UIDVALIDITY, so no unique-id would last")
+        permanent = codes.get(b"PERMANENTFLAGS")
+        undeletable = permanent is not None and b"\\deleted" not in permanent.lower().strip(b"()").split()
+        read_only = undeletable or b"READ-ONLY" in codes
+        uidnext = _number(codes, b"UIDNEXT")
+        if uidnext > _MOST:
+            uidnext = 0  # what cannot be is not told
+        return Selected(uidvalidity, self.exists, read_only, uidnext, _number(codes, b"HIGHESTMODSEQ"))
+
+
+def _quoted(folder: str) -> bytes:
+    """A mailbox's name on the wire: in modified UTF-7 (RFC 3501 section 5.1.3), so without line ends."""
+    name: bytes = encode_utf7(folder)
+    return b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def _fetch(tag: bytes, uid_set: str) -> bytes:
+    return tag + b" UID FETCH " + uid_set.encode("ascii") + b" (UID RFC822.SIZE)\r\n"
+
+
+# What SELECT tells in response codes, and we use.
+_CODES = frozenset({b"UIDVALIDITY", b"UIDNEXT", b"HIGHESTMODSEQ", b"PERMANENTFLAGS", b"READ-ONLY"})
+
+
+def _code(text: bytes) -> dict[bytes, bytes]:
+    """The response code and its argument, if it is one of those."""
+    found = _CODE.match(text)
+    return {found[1].upper(): found[2] or b""} if found and found[1].upper() in _CODES else {}
+
+
+def _number(codes: dict[bytes, bytes], name: bytes) -> int:
+    """0 where it was not told."""
+    value = codes.get(name, b"")
+    return int(value) if _NUMBER.fullmatch(value) else 0
+
+
+def _plain_result(text: bytes, most: int) -> "array[int]":
+    """`* SEARCH 1 2 3`"""
+    return array("I", map(int, text.split(None, most)))
+
+
+def _compact_result(text: bytes, most: int) -> "array[int]":
+    """`* ESEARCH (TAG "GW1") UID ALL 1:3`; without ALL there is nothing."""
+    uids = array("I")
+    result = _COMPACT.match(text)
+    for part in result[1].split(b",") if result else ():
+        low, _, high = part.partition(b":")
+        first, last = sorted((int(low), int(high or low)))
+        if last - first > most - len(uids):
+            raise UpstreamError(f"the server tells of more than {most} messages")
+        uids.extend(range(first, last + 1))
+    return uids
+
+
+_RESULTS: dict[str, Callable[[bytes, int], "array[int]"]] = {"SEARCH": _plain_result, "ESEARCH": _compact_result}

@@ -1,0 +1,123 @@
+"""Which messages to fetch before the client asks for them, and those that were fetched.
+
+Clients retrieve in order. After the second consecutive RETR the next ones are worth a guess, each time twice as
+many, so that the client's speed does not depend on the upstream's round trip; a client that jumps about gets no
+guesses. The same for TOP, with the beginnings of messages.
+"""
+
+from bisect import bisect_left
+
+from gateway.maildrop.snapshot import Snapshot
+
+CONSECUTIVE = 2  # messages asked for in order, before the first guess
+FIRST_WINDOW = 4  # messages of the first guess
+MOST_MESSAGES = 1024  # of one guess: its command is still one line that every server takes
+LARGEST_OCTETS = 262_144  # a message over this is streamed when it is asked for
+SLACK = 16  # an octet in so many, and so many more: some servers' sizes are not quite those of the messages
+SLOW_SECONDS = (
+    1.0  # a window that takes longer is followed by half of it: a client may wait for one of its messages
+)
+SESSION_OCTETS = 1_048_576  # held and on their way
+PROCESS_OCTETS = 67_108_864  # of all sessions
+
+
+class Allowance:
+    """What all sessions of a process may hold together, in octets."""
+
+    def __init__(self, octets: int = PROCESS_OCTETS) -> None:
+        self._left = octets
+
+    def take(self, octets: int) -> bool:
+        if octets > self._left:
+            return False
+        self._left -= octets
+        return True
+
+    def give_back(self, octets: int) -> None:
+        self._left += octets
+
+
+class ReadAhead:
+    """Of one session. `part` is what is asked of each message: None for all of it, or its first octets."""
+
+    def __init__(self, snapshot: Snapshot, allowance: Allowance) -> None:
+        self._snapshot = snapshot
+        self._uids = snapshot.uids
+        self._allowance = allowance
+        self._expected: dict[int, int] = {}  # UID → octets that are allowed for, of what is held or on its way
+        self._held: dict[int, bytes] = {}
+        self.part: int | None = None
+        self._run = 0  # how many were asked for in order
+        self._next = 0  # the index that would go on with it
+        self._ahead = 0  # the index behind the last one that was guessed
+        self._window = 0  # messages of the last guess
+
+    def asked(self, uid: int, part: int | None) -> None:
+        """The client wants this one."""
+        index = bisect_left(self._uids, uid)
+        if part != self.part or (index != self._next and uid not in self._expected):
+            self.forget()
+            self._run = 0
+        if uid not in self._expected:
+            self._ahead = index
+        elif index > self._next:
+            for passed in self._uids[self._next : index]:
+                self._release(passed)
+        self._run += 1
+        self.part = part
+        self._next = index + 1
+
+    def take(self, uid: int, part: int | None) -> bytes | None:
+        """The message, or its first octets, where they are held: handed out once."""
+        if part != self.part:
+            return None
+        held = self._held.get(uid)
+        if held is not None:
+            self._release(uid)
+        return held
+
+    def next_window(self) -> tuple[int, ...]:
+        """UIDs to fetch now, ascending, with the part that was asked for last; () when there is no reason to."""
+        if self._run < CONSECUTIVE or 2 * len(self._expected) > self._window:
+            return ()
+        size = min(max(2 * self._window, FIRST_WINDOW), MOST_MESSAGES)
+        room = SESSION_OCTETS - sum(self._expected.values())
+        begin = self._ahead
+        while self._ahead < len(self._uids) and self._ahead - begin < size:
+            octets = self._room_for(self._ahead)
+            if octets > min(LARGEST_OCTETS, room) or not self._allowance.take(octets):
+                break
+            room -= octets
+            self._expected[self._uids[self._ahead]] = octets
+            self._ahead += 1
+        self._window = self._ahead - begin
+        return tuple(self._uids[begin : self._ahead])
+
+    def put(self, uid: int, octets: bytes) -> None:
+        """A message of a window has come."""
+        if uid in self._expected and len(octets) <= self._expected[uid]:
+            self._held[uid] = octets
+
+    def settle(self, window: tuple[int, ...], seconds: float) -> None:
+        """No more of this window will come, which took so long."""
+        if seconds > SLOW_SECONDS:
+            self._window = len(window) // 4
+        for uid in window:
+            if uid not in self._held:
+                self._release(uid)
+
+    def forget(self) -> None:
+        """All guesses were wrong, or are no longer of use."""
+        for uid in list(self._expected):
+            self._release(uid)
+        self._window = 0
+
+    def _room_for(self, index: int) -> int:
+        """How many octets a message, or its part, may have."""
+        size = self._snapshot.sizes[index]
+        octets = size if self.part is None else min(size, self.part)
+        return octets + octets // SLACK + SLACK
+
+    def _release(self, uid: int) -> None:
+        self._held.pop(uid, None)
+        self._allowance.give_back(self._expected.pop(uid, 0))

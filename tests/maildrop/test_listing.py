@@ -1,0 +1,344 @@
+"""What is remembered of a mailbox: believed where the server's answer proves it, and nowhere else."""
+
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.maildrop import Listing, Selected, Snapshot
+from gateway.maildrop import listing as module
+from gateway.maildrop.listing import (
+    END,
+    EVERYTHING,
+    FEW,
+    GONE_RANGES,
+    LAST,
+    Exact,
+    Outdated,
+    Ranges,
+    Void,
+    compare,
+    missing,
+    question,
+    settle,
+)
+
+MANY = 100
+
+
+def sizes_of(*uids: int) -> dict[int, int]:
+    return {uid: 1000 + uid for uid in uids}
+
+
+def known(*uids: int, uidnext: int = 0, highestmodseq: int = 0, gone: Ranges = ()) -> Listing:
+    sizes = array("Q", sizes_of(*uids).values())
+    return Listing(9, uidnext or max(uids, default=0) + 1, array("I", uids), sizes, highestmodseq, gone=gone)
+
+
+def snapshot(*uids: int, uidnext: int = 0) -> Snapshot:
+    return replace(Snapshot.of(9, sizes_of(*uids).items()), uidnext=uidnext)
+
+
+def answer(ranges: Ranges, mailbox: Mapping[int, int]) -> dict[int, int]:
+    """As an IMAP server gives it: `*` is the last message, and a range may be told from either end."""
+    last = max(mailbox, default=0)
+    bounds = [sorted((low, last if high == END else high)) for low, high in ranges]
+    return {uid: size for uid, size in mailbox.items() if any(low <= uid <= high for low, high in bounds)}
+
+
+def compared(remembered: Listing, mailbox: Mapping[int, int], uidnext: int = 0) -> Exact | Outdated | Void:
+    now = Selected(9, len(mailbox), uidnext=uidnext or max([remembered.uidnext - 1, *mailbox]) + 1)
+    return compare(remembered, now, answer(question(remembered), mailbox))
+
+
+def content(listing: Listing) -> dict[int, int]:
+    return dict(zip(listing.uids, listing.sizes, strict=True))
+
+
+# What is asked
+
+
+def test_of_a_mailbox_that_is_not_remembered_everything_is_asked() -> None:
+    assert question(None) == EVERYTHING == ((1, END),)
+
+
+def test_a_small_mailbox_is_always_listed_whole() -> None:
+    assert question(known()) == EVERYTHING
+    assert question(known(*range(1, FEW))) == EVERYTHING
+    assert question(known(*range(1, FEW + 1))) != EVERYTHING
+
+
+def test_of_a_large_one_what_is_below_the_first_and_from_the_last_few_on() -> None:
+    assert question(known(*range(11, 11 + MANY))) == ((1, 11), (11 + MANY - LAST, END))
+
+
+def test_and_what_we_deleted_between_them() -> None:
+    remembered = known(*range(11, 11 + MANY)).less([11, 12, 50, 51, 60, 109, 110])
+    assert remembered.gone == ((11, 12), (50, 51), (60, 60), (109, 110))
+    assert question(remembered) == ((1, 13), (50, 51), (60, 60), (105, END))
+
+
+# What is proven
+
+
+def test_an_unchanged_mailbox_is_exact_and_nothing_is_copied() -> None:
+    remembered = known(*range(1, MANY + 1))
+    verdict = compared(remembered, content(remembered))
+    assert isinstance(verdict, Exact)
+    assert verdict.listing.uids is remembered.uids
+    assert verdict.listing.sizes is remembered.sizes
+
+
+@pytest.mark.parametrize("new", [[101], [101, 102, 103], [150, 200]])
+def test_one_where_messages_only_arrived_is_exact(new: list[int]) -> None:
+    """UIDNEXT may grow by more: messages were delivered and expunged since, or UIDs left out."""
+    remembered = known(*range(1, MANY + 1))
+    now = content(remembered) | sizes_of(*new)
+    verdict = compared(remembered, now, uidnext=300)
+    assert isinstance(verdict, Exact)
+    assert content(verdict.listing) == now
+
+
+@pytest.mark.parametrize("lost", [[1], [100], [99, 100], [98, 99], [1, 97, 98, 100]])
+def test_one_whose_first_or_last_few_are_gone_is_exact(lost: list[int]) -> None:
+    remembered = known(*range(1, MANY + 1))
+    now = {uid: size for uid, size in content(remembered).items() if uid not in lost} | sizes_of(101)
+    verdict = compared(remembered, now)
+    assert isinstance(verdict, Exact)
+    assert content(verdict.listing) == now
+
+
+@pytest.mark.parametrize(
+    ("lost", "new"), [([50], []), ([50], [101]), ([50, 60], [101, 102]), ([1, 2], []), ([97, 98, 99, 100], [101])]
+)
+def test_one_where_others_are_gone_is_outdated_whatever_arrived(lost: list[int], new: list[int]) -> None:
+    """EXISTS may be the same, and UIDNEXT has grown by as many as arrived: the count of rows tells them apart."""
+    remembered = known(*range(1, MANY + 1))
+    now = {uid: size for uid, size in content(remembered).items() if uid not in lost} | sizes_of(*new)
+    assert compared(remembered, now) == Outdated()
+
+
+def test_what_we_deleted_is_exact_where_it_is_gone_and_where_it_is_not() -> None:
+    remembered = known(*range(1, MANY + 1)).less([1, 50, 51, 100])
+    gone = content(remembered)
+    for now in (gone, gone | sizes_of(50), gone | sizes_of(1, 50, 51, 100)):
+        verdict = compared(remembered, now, uidnext=101)
+        assert isinstance(verdict, Exact)
+        assert content(verdict.listing) == now
+        assert verdict.listing.gone == ()
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (Selected(8, MANY, uidnext=101), "UIDVALIDITY changed"),
+        (Selected(9, MANY), "UIDNEXT is not told any more"),
+        (Selected(9, MANY, uidnext=100), "UIDNEXT went back"),
+        (Selected(9, MANY, uidnext=101, highestmodseq=76), "HIGHESTMODSEQ went back"),
+    ],
+)
+def test_without_its_premises_nothing_is_believed(now: Selected, why: str) -> None:
+    remembered = known(*range(1, MANY + 1), highestmodseq=77)
+    assert compare(remembered, now, sizes_of(1, 97, 98, 99, 100)) == Void(why)
+
+
+@pytest.mark.parametrize("highestmodseq", [0, 77, 78])
+def test_a_highestmodseq_that_grew_or_is_not_told_is_no_reason_to_doubt(highestmodseq: int) -> None:
+    remembered = known(*range(1, MANY + 1), highestmodseq=77)
+    now = Selected(9, MANY, uidnext=101, highestmodseq=highestmodseq)
+    assert isinstance(compare(remembered, now, sizes_of(1, 97, 98, 99, 100)), Exact)
+
+
+def test_a_message_with_another_size_is_another_message() -> None:
+    remembered = known(*range(1, MANY + 1))
+    assert compared(remembered, content(remembered) | {99: 5}) == Void("UID 99 has another size")
+
+
+def test_without_the_youngest_as_a_proof_nothing_is_exact() -> None:
+    """From a backup, and then mail arrived until the counts were the same: UIDs 93 and up are other messages."""
+    remembered = known(*range(1, MANY + 1))
+    now = content(remembered) | dict.fromkeys(range(93, 97), 5)
+    for uid in range(97, 101):
+        del now[uid]
+    now[101] = 5
+    assert compared(remembered, now) == Outdated()
+    rows = answer(question(remembered), now)
+    assert missing(remembered, rows, sorted(now)) == [96]
+    assert isinstance(settle(remembered, rows | {96: 5}, sorted(now)), Void)
+
+
+# All UIDs
+
+
+def test_sizes_are_asked_for_only_where_they_are_not_known() -> None:
+    remembered = known(*range(1, MANY + 1))
+    rows = sizes_of(1, 97, 98, 99, 100, 101)
+    uids = [*range(1, 40), *range(60, 103)]
+    assert missing(remembered, rows, uids) == [102]
+    verdict = settle(remembered, rows | sizes_of(102), uids)
+    assert isinstance(verdict, Exact)
+    assert content(verdict.listing) == sizes_of(*uids)
+
+
+def test_what_was_gone_before_its_size_was_told_is_left_out() -> None:
+    remembered = known(*range(1, MANY + 1))
+    verdict = settle(remembered, sizes_of(1, 97, 98, 99, 100), [*range(2, 101), 102])
+    assert isinstance(verdict, Exact)
+    assert content(verdict.listing) == sizes_of(*range(2, 101))
+
+
+# What is kept
+
+
+def test_only_what_has_a_uidnext_is_remembered() -> None:
+    assert Listing.of(snapshot(1, 2), 5.0) is None
+    assert Listing.of(snapshot(1, 2, uidnext=7), 5.0) == replace(known(1, 2, uidnext=7), looked=5.0)
+
+
+def test_a_message_that_arrived_after_uidnext_was_told_counts() -> None:
+    assert Listing.of(snapshot(1, 2, 3, uidnext=3), 0.0) == known(1, 2, 3, uidnext=4)
+
+
+def test_less_leaves_out_what_is_there_and_nothing_else() -> None:
+    remembered = known(2, 4, 6, 8)
+    assert remembered.less([4, 6, 7]) == known(2, 8, uidnext=9, gone=((4, 6),))
+    assert remembered.less([]) == remembered
+    assert remembered.less([8]).less([2]) == known(4, 6, uidnext=9, gone=((8, 8), (2, 2)))
+
+
+def test_deletions_in_too_many_places_are_not_followed() -> None:
+    remembered = known(*range(1, 1001))
+    assert len(remembered.less(range(1, 2 * GONE_RANGES + 1, 2)).gone) == GONE_RANGES
+    assert remembered.less(range(1, 2 * GONE_RANGES + 2, 2)) is remembered
+
+
+def test_a_listing_is_news_when_messages_are_gone_or_many_arrived() -> None:
+    before = known(*range(1, MANY + 1))
+    assert before.is_news_to(None)
+    assert not before.is_news_to(before)
+    assert not known(*range(1, MANY + FEW)).is_news_to(before)
+    assert known(*range(1, MANY + FEW + 1)).is_news_to(before)
+    assert known(*range(2, MANY + 2)).is_news_to(before)
+    assert known(*range(1, MANY)).is_news_to(before)
+    assert before.is_news_to(replace(before, uidvalidity=8))
+    assert before.is_news_to(replace(before, looked=8.0))
+    assert before.is_news_to(before.less([3]))
+
+
+# Any history
+
+
+class Mailbox:
+    """A server's mailbox. Every message has a size of its own, so that another message shows."""
+
+    def __init__(self, window: int) -> None:
+        self.messages: dict[int, int] = {}
+        self.uidnext = 1
+        self.uidvalidity = 1
+        self.tells_uidnext = True
+        self._window = window  # it shows so many, the newest: Yahoo does
+        self._sizes: Iterator[int] = count(10)
+        self._backup = (dict(self.messages), self.uidnext)
+
+    def deliver(self, many: int) -> None:
+        for _ in range(many):
+            self.messages[self.uidnext] = next(self._sizes)
+            self.uidnext += 1
+
+    def expunge(self, places: list[int]) -> list[int]:
+        """The messages at these places, modulo how many there are."""
+        shown = list(self.shown)
+        chosen = sorted({shown[place % len(shown)] for place in places}) if shown else []
+        for uid in chosen:
+            del self.messages[uid]
+        return chosen
+
+    def skip(self, many: int) -> None:
+        """Delivered and expunged in between."""
+        self.uidnext += many
+
+    def back_up(self) -> None:
+        self._backup = (dict(self.messages), self.uidnext)
+
+    def restore(self) -> None:
+        """What came later is lost, and its UIDs are given a second time, under the same UIDVALIDITY."""
+        messages, self.uidnext = self._backup
+        self.messages = {uid: size for uid, size in messages.items() if self.messages.get(uid) == size}
+
+    def restart(self) -> None:
+        """UIDs from 1 on, under the same UIDVALIDITY."""
+        self.messages = dict(enumerate(self.messages.values(), 1))
+        self.uidnext = len(self.messages) + 1
+
+    def begin_anew(self) -> None:
+        self.restart()
+        self.uidvalidity += 1
+
+    @property
+    def shown(self) -> dict[int, int]:
+        return dict(list(self.messages.items())[-self._window :])
+
+
+PLACES = st.lists(st.integers(0, 60), min_size=1, max_size=6)
+ACTS = st.one_of(
+    st.tuples(st.just("deliver"), st.integers(1, 12)),
+    st.tuples(st.just("deliver"), st.integers(1, 12)),
+    st.tuples(st.just("expunge"), PLACES),
+    st.tuples(st.just("expunge"), PLACES),
+    st.tuples(st.just("delete"), PLACES),
+    st.tuples(st.just("delete"), PLACES),
+    st.tuples(st.just("skip"), st.integers(1, 5)),
+    st.tuples(st.sampled_from(["back_up", "restore", "restart", "begin_anew", "forget uidnext"]), st.none()),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.lists(ACTS, max_size=5), min_size=1, max_size=8),
+    st.sampled_from([5, 10, 1000]),
+    st.integers(1, 30),
+)
+def test_whatever_happens_between_two_looks_the_outcome_is_the_mailbox(
+    sessions: list[list[tuple[str, object]]], window: int, begin_with: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FEW", 3)  # so that a small mailbox does for a large one
+        patch.setattr(module, "LAST", 2)
+        mailbox = Mailbox(window)
+        mailbox.deliver(begin_with)
+        remembered: Listing | None = None
+        for acts in sessions:
+            for act, argument in acts:
+                if act == "delete":
+                    deleted = mailbox.expunge(argument)  # type: ignore[arg-type]
+                    remembered = remembered.less(deleted) if remembered else None
+                elif act == "forget uidnext":
+                    mailbox.tells_uidnext = not mailbox.tells_uidnext
+                else:
+                    getattr(mailbox, act)(*([] if argument is None else [argument]))
+            seen = look(mailbox, remembered)
+            assert dict(zip(seen.uids, seen.sizes, strict=True)) == mailbox.shown
+            found = Listing.of(seen, 0.0)
+            if found is None or found.is_news_to(remembered):
+                remembered = found
+
+
+def look(mailbox: Mailbox, remembered: Listing | None) -> Snapshot:
+    """As the imap room does it, without a server."""
+    shown = mailbox.shown
+    uidnext = mailbox.uidnext if mailbox.tells_uidnext else 0
+    now = Selected(mailbox.uidvalidity, len(shown), uidnext=uidnext)
+    verdict: Exact | Outdated | Void = Void("nothing is remembered")
+    asked = question(remembered)
+    if remembered is not None and asked != EVERYTHING:
+        rows = answer(asked, shown)
+        verdict = compare(remembered, now, rows)
+        if isinstance(verdict, Outdated):
+            rows |= {uid: shown[uid] for uid in missing(remembered, rows, list(shown))}
+            verdict = settle(remembered, rows, list(shown))
+    found = content(verdict.listing) if isinstance(verdict, Exact) else shown
+    return replace(Snapshot.of(now.uidvalidity, found.items()), uidnext=now.uidnext)
