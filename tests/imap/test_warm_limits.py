@@ -189,7 +189,11 @@ async def test_one_that_fails_then_is_gone(
 
 def at_most(fake: FakeImap, count: int, answer: str) -> None:
     """With more connections than so many, a login gets this answer."""
-    fake.on("LOGIN", Say(answer), when=lambda *_: len(fake.open) > count)
+
+    def crowded(*_: object) -> bool:
+        return sum("LOGOUT" not in connection.verbs for connection in fake.open) > count
+
+    fake.on("LOGIN", Say(answer), when=crowded)
 
 
 @pytest.mark.parametrize(
