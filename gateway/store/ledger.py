@@ -198,10 +198,11 @@ def _whole(database: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iter
 def _explained(file: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
-        if type(error) is not sqlite3.DatabaseError:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+        if type(error) not in {sqlite3.DatabaseError, UnicodeDecodeError}:
             raise StateError(f"state file {file}: {error}") from error
-        # The parent of SQLite's other errors is itself what it says of a damaged file.
+        # The parent of SQLite's other errors is itself what it says of a damaged file, unless its words quote the
+        # file, and are no text.
         raise StateError(
             f"state file {file} is damaged: {error}. Move it away with its -wal and -shm and start again: what is"
             " lost is deletions that the mail server has not carried out yet, and what on_delete: keep hides"
