@@ -52,6 +52,11 @@ MINUTES ?= 10
 soak: packages $(VENV)/.test
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
+# Octets that no test has thought of, for a while: `make fuzz MINUTES=60`, `make fuzz FUZZ='--target pop3 --keep'`.
+.PHONY: fuzz
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(FUZZ)
+
 # Options of `python -m tests.bench`: `make bench BENCH='--quick --rows poll-10'`.
 .PHONY: bench
 bench: packages $(VENV)/.bench
@@ -78,6 +83,10 @@ $(VENV)/.test: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.bench: $(VENV)/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test,fuzz]'
 	@touch $@
 
 # The parts of documents that are made from the code.

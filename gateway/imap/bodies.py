@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from gateway.errors import MessageGone, UpstreamError
-from gateway.imap.responses import Done, Fetch, Literal, Responses, Value
+from gateway.imap.responses import Atom, Done, Fetch, Literal, Responses, Value
 from gateway.imap.transport import BLOCK_OCTETS, LITERAL_LIMIT, Transport
 from gateway.imap.uid_set import uid_sets
 
@@ -35,7 +35,7 @@ def _whole(
                 body = transport.read(value.octets)
             else:
                 responses.skip(value.octets)
-        elif name in names:
+        elif name in names and not isinstance(value, Atom):
             body = value
     return (uid, body) if body else None
 
@@ -119,6 +119,8 @@ class BodyReader:
         return None
 
     def _first_block(self, value: bytes | Literal) -> bytes | None:
+        if isinstance(value, Atom):  # nstring: RFC 3501 section 9
+            raise UpstreamError("the server sent neither a string nor NIL for a message")
         if isinstance(value, bytes):  # a quoted string: short
             if not value and self._listed:
                 return None

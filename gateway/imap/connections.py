@@ -143,8 +143,10 @@ class Connections:
     def _begin(self, client: Client, begin: Callable[[Client], _T]) -> _T:
         try:
             begun = begin(client)
-        except BaseException:
+        except BaseException as error:
             self.dismiss(client)
+            if isinstance(error, BadCredentials):  # said of SELECT: the password had been accepted
+                raise UpstreamRefused(str(error)) from error
             raise
         client.transport.end_by(math.inf)
         return begun

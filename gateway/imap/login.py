@@ -36,7 +36,7 @@ def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
     if login_offered:
         return client.log_in_with("LOGIN", Literal(name.encode()), Literal(password.encode()))
     ways = " ".join(sorted(name for name in offered if name.startswith("AUTH="))) or "no way at all"
-    raise UpstreamUnusable(f"the server takes no password; to log in it offers {ways}")
+    raise UpstreamUnusable(f"the server takes no password; to log in it offers {plain(ways)}")
 
 
 def _as_sent(credentials: Credentials) -> tuple[str, ...]:

@@ -119,18 +119,20 @@ class UpstreamMailbox:
         if client is None:
             return []
 
-        def fetch() -> list[tuple[int, bytes]]:
-            client.transport.allow(self._timeouts.response)
-            with translated("reading ahead"):
-                return list(fetch_some(client.transport, uids, octets))
+        wanted = frozenset(uids)
 
         def is_as_listed(uid: int, length: int) -> bool:
             listed = self.snapshot.size_of(uid)
             return self._sizes_differ or length == min(listed, octets or listed)
 
-        came = await self._guarded(client, fetch)
-        wanted = frozenset(uids)
-        return [(uid, body) for uid, body in came if uid in wanted and is_as_listed(uid, len(body))]
+        def fetch() -> dict[int, bytes]:
+            """Holds nothing else, whatever a server sends, and how often."""
+            client.transport.allow(self._timeouts.response)
+            with translated("reading ahead"):
+                came = fetch_some(client.transport, uids, octets)
+                return {uid: body for uid, body in came if uid in wanted and is_as_listed(uid, len(body))}
+
+        return list((await self._guarded(client, fetch)).items())
 
     def learn(self, uid: int, octets: int) -> None:
         """An IMAP server is not told what it should know."""

@@ -26,7 +26,11 @@ class Literal:
     octets: int
 
 
-Value = bytes | Literal | None  # None: NIL, or a list that nobody here needs
+class Atom(bytes):
+    """A value without quotes: a number, a keyword, and never a text."""
+
+
+Value = bytes | Atom | Literal | None  # None: NIL, or a list that nobody here needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ def _plain_value(line: bytes, at: int) -> tuple[bytes | None, int]:
     if quoted := _QUOTED.match(line, at):
         return re.sub(rb"\\(.)", rb"\1", quoted[1]), quoted.end()
     if atom := _ATOM.match(line, at):
-        return (None if atom[0].upper() == b"NIL" else atom[0]), atom.end()
+        return (None if atom[0].upper() == b"NIL" else Atom(atom[0])), atom.end()
     raise UpstreamError(f"a FETCH item without a value: {_plain(line)}")
 
 

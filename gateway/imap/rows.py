@@ -5,6 +5,7 @@ from array import array
 from operator import lt
 
 from gateway.errors import UpstreamError
+from gateway.imap.faults import plain
 from gateway.imap.responses import Fetch, Literal, Responses
 
 _UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,18})"
@@ -57,7 +58,7 @@ class Rows:
                 responses.skip(value.octets)
             elif name in ("UID", "RFC822.SIZE") and value is not None:
                 if not value.isdigit():
-                    raise UpstreamError(f"the server lists {name} as {value!r}")
+                    raise UpstreamError(f"the server lists {name} as {plain(repr(value))}")
                 told[name] = int(value)
         if told.get("RFC822.SIZE", 0) > _MOST_OCTETS:
             raise UpstreamError("the server lists a message of more than eight exabytes")

@@ -1,6 +1,7 @@
 """QUIT upstream: just what was asked for, nothing of anybody else's, and the truth about it."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -12,12 +13,21 @@ from gateway.errors import (
     UpstreamSilent,
     UpstreamUnreachable,
 )
-from gateway.maildrop import CommitPlan, OnDelete
+from gateway.imap.client import Client
+from gateway.imap.commit import delete
+from gateway.imap.listing import take_snapshot
+from gateway.imap.login import log_in
+from gateway.imap.uid_set import SET_MESSAGES
+from gateway.maildrop import CommitPlan, OnDelete, Policy
+from gateway.ports import Account, Endpoint, TlsMode, forget_copied
+from gateway.sasl import Credentials, Secret
 from gateway.telemetry.events import CommandFailed, UpstreamReconnected
 from tests.fakes.faults import Bye, Close, Edit, ReadOnly, Say, Send, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
 from tests.fakes.row_faults import Newest
+from tests.fuzz.far_end import SECONDS, FarEnd
+from tests.fuzz.targets.listing import LOGIN
 from tests.imap.conftest import BREAKS, HASTY, ONE, Upstream, commit, flags, since_login, uids
 
 UIDPLUS = ["IMAP4rev1", "UIDPLUS"]
@@ -274,3 +284,20 @@ async def test_also_when_the_password_was_changed_and_the_connection_broke(
     fake.drop()
     with pytest.raises((UpstreamError, Refused)):
         await mailbox.open_body(1)
+
+
+def test_an_expunge_may_tell_of_as_many_messages_as_a_command_may_name() -> None:
+    """A limit on what imaplib keeps must not stop a QUIT that empties a large mailbox."""
+    uids = tuple(range(1, SET_MESSAGES + 1))
+    selected = b"* 1 EXISTS\r\n* OK [UIDVALIDITY 9] valid\r\n@1 OK done\r\n"
+    listed = b"* 1 FETCH (UID 7 RFC822.SIZE 5)\r\n@2 OK done\r\n"
+    row = b"* 1 EXPUNGE\r\n* %d EXISTS\r\n" % len(uids)
+    told = b"@3 OK done\r\n" + row * len(uids) + b"@4 OK done\r\n* SEARCH\r\n@5 OK done\r\n"
+    server = FarEnd(LOGIN + selected + listed + told, Random(0))
+    credentials = Credentials("ann", Secret("secret"))
+    ann = Account(Endpoint("h", 143, TlsMode.NONE), credentials, "INBOX", Policy(OnDelete.EXPUNGE))
+    client = Client(server, ann.endpoint)
+    log_in(client, credentials)
+    take_snapshot(client, "INBOX", SECONDS)
+    delete(client, CommitPlan(9, uids), ann, SECONDS, forget_copied)
+    assert server.readline() == b""  # all that the server said was read, and taken for success

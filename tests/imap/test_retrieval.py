@@ -2,9 +2,12 @@
 
 import asyncio
 import threading
+import tracemalloc
+from collections.abc import Iterator
 
 import pytest
 
+import gateway.imap.mailbox
 from gateway.errors import (
     MessageGone,
     UpstreamError,
@@ -207,3 +210,27 @@ async def test_a_reader_that_is_cancelled_gives_the_connection_up(fake: FakeImap
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.to_thread(fake.wait_until_idle)
+
+
+# Reading ahead
+
+
+async def test_of_what_comes_ahead_only_what_was_asked_for_is_held(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may send as many other messages as it likes within the time that it has."""
+    large = 1_000_000
+
+    def fetch_some(*_: object) -> Iterator[tuple[int, bytes]]:
+        yield from ((uid, bytes(large)) for uid in [3, 3, *range(100, 200), 3])
+        yield 3, THREE
+
+    monkeypatch.setattr(gateway.imap.mailbox, "fetch_some", fetch_some)
+    mailbox = await upstream.open()
+    tracemalloc.start()
+    for uid, octets in ((1, ONE), (2, TWO)):
+        assert mailbox.at_hand(uid) is None
+        assert b"".join([block async for block in await mailbox.open_body(uid)]) == octets
+    assert mailbox.at_hand(3) == THREE
+    assert tracemalloc.get_traced_memory()[1] < 10 * large
+    tracemalloc.stop()

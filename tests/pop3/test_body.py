@@ -9,23 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.pop3 import BodyEncoder
-
-# The reference: slow, line by line, after RFC 1939 sections 3 and 7.
-
-
-def lines_of(message: bytes) -> list[bytes]:
-    """LF and CRLF end a line, and so does the end of the message, or a CR just there; NUL is 0x80."""
-    message = message.replace(b"\0", b"\x80")
-    parts = re.split(rb"\r?\n", re.sub(rb"\r\Z", b"\r\n", message))
-    return parts if parts[-1] else parts[:-1]
-
-
-def top_of(lines: list[bytes], count: int) -> list[bytes]:
-    return lines[: lines.index(b"") + 1 + count] if b"" in lines else lines
-
-
-def wire(lines: list[bytes]) -> bytes:
-    return b"".join((b"." if line.startswith(b".") else b"") + line + b"\r\n" for line in [*lines]) + b".\r\n"
+from tests.pop3.reference import Expected, expected
 
 
 def unstuffed(encoded: bytes) -> bytes:
@@ -81,9 +65,7 @@ def test_it_equals_the_reference(message: bytes, top: int | None, data: st.DataO
     cuts = sorted(data.draw(st.lists(st.integers(0, len(message)), max_size=8))) if data else []
     blocks = [message[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(message)], strict=True)]
     out, encoder = encoded(blocks, top)
-    lines = lines_of(message) if top is None else top_of(lines_of(message), top)
-    assert out == wire(lines)
-    assert encoder.octets == sum(len(line) + 2 for line in lines)
+    assert Expected(out, encoder.octets) == expected(message, top)
 
 
 @settings(max_examples=150, deadline=None)
