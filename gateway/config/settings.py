@@ -116,7 +116,7 @@ class Warm(Section):
     connections: Count = Field(
         default=200,
         ge=0,
-        description="logged-in connections kept after sessions, for the same user's next login; 0: none",
+        description="logged-in connections that a worker keeps for their users' next logins; 0: none",
     )
     per_account: Count = Field(
         default=1,
@@ -148,7 +148,9 @@ class Upstream(_Addressed):
         default=None, description="PEM file of authorities to trust instead of the system's, for a private CA"
     )
     timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="how long to wait for it")
-    warm: Warm = Field(default_factory=Warm, description="connections that save the next login")
+    warm: Warm = Field(
+        default_factory=Warm, description="connections that save the next login; each worker has its own"
+    )
 
     @model_validator(mode="after")
     def _no_password_in_clear(self) -> Self:
