@@ -15,8 +15,9 @@ NEWEST := $(shell tests/newest-python $(PYTHON))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 APT  := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get
 
-# All that runs our code; the image brings its own Python, and the servers' own tests do not care.
-NEWEST_PYTEST = .venv-newest/bin/python -m pytest -m 'not container' --ignore tests/servers --ignore tests/fakes
+# All that runs our code, once; the image brings its own Python, and the servers' own tests do not care.
+NEWEST_PYTEST = .venv-newest/bin/python -m pytest -m 'not container' --ignore tests/servers --ignore tests/fakes \
+                --ignore tests/bench --ignore tests/fuzz
 
 .PHONY: demo test lint types suite newest packages docs clean help
 .DEFAULT_GOAL := help
