@@ -7,7 +7,7 @@ from operator import lt
 from gateway.errors import UpstreamError
 from gateway.imap.responses import Fetch, Literal, Responses
 
-_UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,19})"
+_UID, _SIZE, _DATE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,19})", rb'INTERNALDATE "([^"\\\r\n]*)"'
 
 
 def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
@@ -19,6 +19,7 @@ def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 # Nearly all rows that there are; either order is legal.
 _UID_FIRST = _rows(_UID + b" " + _SIZE)
 _SIZE_FIRST = _rows(_SIZE + b" " + _UID)
+_DATED = _rows(_UID + b" " + _DATE)
 
 
 def is_ascending(uids: "array[int]") -> bool:
@@ -27,9 +28,10 @@ def is_ascending(uids: "array[int]") -> bool:
 
 
 class Rows:
-    """In the order they came, and as often."""
+    """UIDs with sizes, in the order they came, and as often; and UIDs with dates."""
 
     def __init__(self) -> None:
+        self.dates: dict[int, bytes] = {}  # the INTERNALDATE by UID, as it came
         self._uids = array("I")
         self._sizes = array("Q")
 
@@ -44,11 +46,16 @@ class Rows:
                 first.extend(map(int, ones))
                 second.extend(map(int, others))
                 return rows.end()
+        row, run = _DATED
+        if rows := run.match(block):
+            self.dates.update((int(uid), date) for uid, date in row.findall(block, 0, rows.end()))
+            return rows.end()
         return 0
 
-    def add(self, fetch: Fetch, responses: Responses) -> bool:
-        """A row of another shape. It counts only with both items: unsolicited ones have flags, perhaps a UID."""
+    def add(self, fetch: Fetch, responses: Responses) -> None:
+        """A row of another shape. It counts with a UID and one item more: unsolicited ones have flags at most."""
         told: dict[str, int] = {}
+        date = None
         for name, value in responses.items(fetch):
             if isinstance(value, Literal):
                 responses.skip(value.octets)
@@ -56,11 +63,14 @@ class Rows:
                 if not value.isdigit():
                     raise UpstreamError(f"the server lists {name} as {value!r}")
                 told[name] = int(value)
-        if len(told) < 2 or not told["UID"]:
-            return False
-        self._uids.append(told["UID"])
-        self._sizes.append(told["RFC822.SIZE"])
-        return True
+            elif name == "INTERNALDATE":
+                date = value or b""
+        uid, size = told.get("UID"), told.get("RFC822.SIZE")
+        if uid and size is not None:
+            self._uids.append(uid)
+            self._sizes.append(size)
+        if uid and date is not None:
+            self.dates[uid] = date
 
     def sizes(self) -> dict[int, int]:
         """By UID; the last row counts."""
@@ -75,4 +85,4 @@ class Rows:
         return uids, array("Q", map(sizes.__getitem__, uids))
 
     def __len__(self) -> int:
-        return len(self._uids)
+        return len(self._uids) + len(self.dates)
