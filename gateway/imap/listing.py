@@ -21,6 +21,7 @@ from gateway.maildrop.listing import (
     BELIEVED_SECONDS,
     EVERYTHING,
     FEW,
+    Answer,
     Exact,
     Outdated,
     Void,
@@ -35,15 +36,14 @@ from gateway.telemetry.events import Event, ListingNotKept, ListingVoid
 # Sizes that are asked for one by one; where more are missing the mailbox is listed whole.
 MOST_MISSING = 1000
 
-_Columns = tuple["array[int]", "array[int]"]  # UIDs ascending, and their sizes
-
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a look at the mailbox gave."""
 
     snapshot: Snapshot
-    why_whole: str  # why everything was asked for; "" where what is remembered was of use
+    why_whole: str = ""  # why everything was asked for; "" where what is remembered was of use
+    date: bytes = b""  # the INTERNALDATE of the last message, if it was told
 
 
 def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
@@ -60,58 +60,61 @@ def look(client: Client, folder: str, seconds: float, known: Listing | None) -> 
     with translated(f"opening {folder}"):
         selection, asked = Selection(client.transport, folder, seconds), question(known)
         told, rows = selection.select(asked)
-        verdict: Exact | Void = Void("nothing is remembered")
+        why = "nothing is remembered"
         if known is not None and asked != EVERYTHING:
-            verdict = _known_again(client, selection, known, told, rows.sizes())
-            if isinstance(verdict, Void):
-                rows = selection.fetch("1:*")
-        if isinstance(verdict, Exact):
-            columns: _Columns | None = (verdict.listing.uids, verdict.listing.sizes)
-        else:
-            columns = _complete(selection, rows)
+            verdict = _known_again(client, selection, known, told, Answer(rows.dates, rows.sizes()))
+            if isinstance(verdict, Exact):
+                found = verdict.listing
+                return Look(_opened(client, told, found.uids, found.sizes), date=found.date)
+            rows, why = selection.fetch("1:*"), verdict.why
+        columns = _complete(selection, rows)
         if columns is None:
             told, rows = selection.select(EVERYTHING)
             columns = _complete(selection, rows)
         if columns is None:
             raise UpstreamError(f"the server lists {len(rows)} of {selection.exists} messages in {folder}")
-        client.has_selected(read_only=told.read_only)
-        snapshot = Snapshot(told.uidvalidity, *columns, told.read_only, told.uidnext, told.highestmodseq)
-        return Look(snapshot, verdict.why if isinstance(verdict, Void) else "")
+        return Look(_opened(client, told, *columns), why)
 
 
-def _complete(selection: Selection, rows: Rows) -> _Columns | None:
-    """The rows, if none is missing."""
+def _opened(client: Client, told: Selected, uids: "array[int]", sizes: "array[int]") -> Snapshot:
+    client.has_selected(read_only=told.read_only)
+    return Snapshot(told.uidvalidity, uids, sizes, told.read_only, told.uidnext, told.highestmodseq)
+
+
+def _complete(selection: Selection, rows: Rows) -> tuple["array[int]", "array[int]"] | None:
+    """UIDs ascending, and their sizes, if none is missing."""
     uids, sizes = rows.columns()
     return (uids, sizes) if len(uids) >= selection.exists - selection.expunged else None
 
 
 def _known_again(
-    client: Client, selection: Selection, known: Listing, told: Selected, rows: dict[int, int]
+    client: Client, selection: Selection, known: Listing, told: Selected, answer: Answer
 ) -> Exact | Void:
     """What is remembered, made up to date."""
-    verdict = compare(known, told, rows)
+    verdict = compare(known, told, answer)
     if isinstance(verdict, Exact) and selection.expunged:
-        return _by_all_uids(client, selection, known, rows)  # what was expunged in between may be one of the rows
+        return _by_all_uids(client, selection, known, answer)  # it may be one of the rows that was expunged
     if isinstance(verdict, Outdated):
-        return _by_all_uids(client, selection, known, rows)
+        return _by_all_uids(client, selection, known, answer)
     return verdict
 
 
-def _by_all_uids(client: Client, selection: Selection, known: Listing, rows: dict[int, int]) -> Exact | Void:
+def _by_all_uids(client: Client, selection: Selection, known: Listing, answer: Answer) -> Exact | Void:
     """All UIDs, and the sizes that are not known."""
     uids = selection.search(compact=not {"ESEARCH", "IMAP4REV2"}.isdisjoint(client.announced()))
     if uids is None:
         return Void("the server does not tell all UIDs")
     there = selection.exists - selection.expunged
-    wanted = missing(known, rows, uids)
+    wanted = missing(known, answer, uids)
     if len(wanted) > MOST_MISSING:
         return Void(f"{len(wanted)} sizes are missing")
+    sizes = dict(answer.sizes)
     for uid_set in uid_sets(wanted):
-        rows |= selection.fetch(uid_set).sizes()
+        sizes |= selection.fetch(uid_set).sizes()
         there -= selection.expunged
-    verdict = settle(known, rows, uids)
-    if isinstance(verdict, Exact) and len(verdict.listing) < there:
-        return Void(f"the server tells of {len(verdict.listing)} of {there} messages")
+    verdict = settle(known, Answer(answer.dates, sizes), uids)
+    if isinstance(verdict, Exact) and len(verdict.listing.uids) < there:
+        return Void(f"the server tells of {len(verdict.listing.uids)} of {there} messages")
     return verdict
 
 
@@ -120,20 +123,20 @@ class Recollection:
 
     def __init__(self, listings: Listings, account: Account, emit: Callable[[Event], None]) -> None:
         self._listings = listings
-        self._account = account
+        self._key, self._folder, self._user = account.maildrop_key, account.folder, account.credentials.user
         self._emit = emit
-        self._kept = listings.recall(account.maildrop_key)
+        self._kept = listings.recall(self._key)
         self._looked = 0.0 if self._kept is None else self._kept.looked
         self._known = self._kept if 0 <= time.time() - self._looked < BELIEVED_SECONDS else None
 
     def take_snapshot(self, client: Client, seconds: float) -> Snapshot:
         """Raises UpstreamError."""
-        found = look(client, self._account.folder, seconds, self._known)
+        found = look(client, self._folder, seconds, self._known)
         if found.why_whole:
             self._looked = time.time()
-            if self._known is not None and len(self._known) >= FEW:
-                self._emit(ListingVoid(self._account.credentials.user, found.why_whole))
-        self._learn(Listing.of(found.snapshot, self._looked))
+            if question(self._known) != EVERYTHING:
+                self._emit(ListingVoid(self._user, found.why_whole))
+        self._learn(Listing.of(found.snapshot, self._looked, found.date))
         return found.snapshot
 
     def deleted(self, uids: Iterable[int]) -> None:
@@ -143,17 +146,16 @@ class Recollection:
 
     def _learn(self, listing: Listing | None) -> None:
         self._known = listing
-        key = self._account.maildrop_key
         try:
-            if listing is None or len(listing) < FEW:
+            if listing is None or listing.left < FEW:
                 if self._kept is not None:
                     self._kept = None
-                    self._listings.forget(key)
+                    self._listings.forget(self._key)
             elif listing.is_news_to(self._kept):
                 self._kept = listing
-                self._listings.keep(key, listing)
+                self._listings.keep(self._key, listing)
         except StateError as error:  # the next login only takes longer
-            self._emit(ListingNotKept(self._account.credentials.user, str(error)))
+            self._emit(ListingNotKept(self._user, str(error)))
 
 
 class NoListings:

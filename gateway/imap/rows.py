@@ -8,7 +8,7 @@ from gateway.errors import UpstreamError
 from gateway.imap.faults import plain
 from gateway.imap.responses import Fetch, Literal, Responses
 
-_UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,18})"
+_UID, _SIZE, _DATE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,18})", rb'INTERNALDATE "([^"\\\r\n]*)"'
 
 
 def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
@@ -20,6 +20,7 @@ def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 # Nearly all rows that there are; either order is legal.
 _UID_FIRST = _rows(_UID + b" " + _SIZE)
 _SIZE_FIRST = _rows(_SIZE + b" " + _UID)
+_DATED = _rows(_UID + b" " + _DATE)
 
 
 _MOST_OCTETS = 2**63 - 1  # RFC 9051 section 9, number64
@@ -31,9 +32,10 @@ def is_ascending(uids: "array[int]") -> bool:
 
 
 class Rows:
-    """In the order they came, and as often."""
+    """UIDs with sizes, in the order they came, and as often; and UIDs with dates."""
 
     def __init__(self) -> None:
+        self.dates: dict[int, bytes] = {}  # the INTERNALDATE by UID, as it came
         self._uids = array("I")
         self._sizes = array("Q")
 
@@ -48,11 +50,16 @@ class Rows:
                 first.extend(map(int, ones))
                 second.extend(map(int, others))
                 return rows.end()
+        row, run = _DATED
+        if rows := run.match(block):
+            self.dates.update((int(uid), date) for uid, date in row.findall(block, 0, rows.end()))
+            return rows.end()
         return 0
 
-    def add(self, fetch: Fetch, responses: Responses) -> bool:
-        """A row of another shape. It counts only with both items: unsolicited ones have flags, perhaps a UID."""
+    def add(self, fetch: Fetch, responses: Responses) -> None:
+        """A row of another shape. It counts with a UID and one item more: unsolicited ones have flags at most."""
         told: dict[str, int] = {}
+        date = None
         for name, value in responses.items(fetch):
             if isinstance(value, Literal):
                 responses.skip(value.octets)
@@ -60,13 +67,16 @@ class Rows:
                 if not value.isdigit():
                     raise UpstreamError(f"the server lists {name} as {plain(repr(value))}")
                 told[name] = int(value)
-        if told.get("RFC822.SIZE", 0) > _MOST_OCTETS:
+            elif name == "INTERNALDATE":
+                date = value or b""
+        uid, size = told.get("UID"), told.get("RFC822.SIZE")
+        if size is not None and size > _MOST_OCTETS:
             raise UpstreamError("the server lists a message of more than eight exabytes")
-        if len(told) < 2 or not told["UID"]:
-            return False
-        self._uids.append(told["UID"])
-        self._sizes.append(told["RFC822.SIZE"])
-        return True
+        if uid and size is not None:
+            self._uids.append(uid)
+            self._sizes.append(size)
+        if uid and date is not None:
+            self.dates[uid] = date
 
     def sizes(self) -> dict[int, int]:
         """By UID; the last row counts."""
@@ -81,4 +91,4 @@ class Rows:
         return uids, array("Q", map(sizes.__getitem__, uids))
 
     def __len__(self) -> int:
-        return len(self._uids)
+        return len(self._uids) + len(self.dates)

@@ -17,7 +17,7 @@ from gateway.imap.rows import Rows, is_ascending
 from gateway.imap.transport import LINE_LIMIT, Transport
 from gateway.imap.uid_set import range_set
 from gateway.maildrop import Selected
-from gateway.maildrop.listing import MOST_MESSAGES, Ranges
+from gateway.maildrop.listing import MOST_MESSAGES, Question
 
 ARRIVING = 100_000  # messages that may come in while we list
 _MOST = 0xFFFFFFFF  # UIDs and UIDVALIDITY are 32-bit, and not zero: RFC 3501 section 2.3.1.1
@@ -40,34 +40,27 @@ class Selection:
         self._seconds = seconds
         self._count: int | None = None  # messages, as far as we have heard
 
-    def select(self, ranges: Ranges) -> tuple[Selected, Rows]:
-        """SELECT, and UIDs and sizes of these UIDs."""
+    def select(self, question: Question) -> tuple[Selected, Rows]:
+        """SELECT, and what is asked of its messages."""
         self._count = None
-        codes: dict[bytes, bytes] = {}
-        select, fetch, rows = self._transport.new_tag(), self._transport.new_tag(), Rows()
-        doing = f"opening {self._folder}"
-        self._send(select + b" SELECT " + _quoted(self._folder) + b"\r\n" + _fetch(fetch, range_set(ranges)))
-        responses = Responses(self._transport, select, doing, declined=UpstreamDeclined)
-        while not isinstance(response := responses.next(), Done):
-            if isinstance(response, Fetch):
-                if rows.add(response, responses) and len(rows) == 1:
-                    self._begin()
-                self._bound(rows)
-            elif isinstance(response, Count):
-                self._hear(response)
-            elif response.name == "OK":
-                codes.update(_code(response.text))
-        codes.update(_code(response.text))
-        if not rows:
-            self._begin()
-        self._read_rows(fetch, rows)
+        select, rows = self._transport.new_tag(), Rows()
+        fetches = {
+            self._transport.new_tag(): _fetch(range_set(ranges), item)
+            for ranges, item in ((question.there, b"INTERNALDATE"), (question.sizes, b"RFC822.SIZE"))
+            if ranges
+        }
+        commands = {select: b"SELECT " + _quoted(self._folder)} | fetches
+        self._send(b"".join(b"%s %s\r\n" % command for command in commands.items()))
+        codes = self._read_selection(select, rows)
+        for tag in fetches:
+            self._read_rows(tag, rows)
         return self._told(codes), rows
 
     def fetch(self, uid_set: str) -> Rows:
         """UIDs and sizes of these UIDs."""
         tag, rows = self._transport.new_tag(), Rows()
         self._begin()
-        self._send(_fetch(tag, uid_set))
+        self._send(b"%s %s\r\n" % (tag, _fetch(uid_set, b"RFC822.SIZE")))
         self._read_rows(tag, rows)
         return rows
 
@@ -114,9 +107,29 @@ class Selection:
             self._count -= 1
             self.expunged += 1
 
+    def _read_selection(self, tag: bytes, rows: Rows) -> dict[bytes, bytes]:
+        """The response codes. Rows may come, too, ahead of the tagged line."""
+        doing = f"opening {self._folder}"
+        codes: dict[bytes, bytes] = {}
+        responses = Responses(self._transport, tag, doing, declined=UpstreamDeclined)
+        while not isinstance(response := responses.next(), Done):
+            if isinstance(response, Fetch):
+                begins = not rows
+                rows.add(response, responses)
+                if begins and rows:
+                    self._begin()
+                self._bound(rows)
+            elif isinstance(response, Count):
+                self._hear(response)
+            elif response.name == "OK":
+                codes.update(_code(response.text))
+        if not rows:
+            self._begin()
+        return codes | _code(response.text)
+
     def _bound(self, rows: Rows) -> None:
-        if len(rows) > self.exists + ARRIVING:
-            raise UpstreamError(f"the server lists more than {self.exists + ARRIVING} messages, and goes on")
+        if len(rows) > 2 * self.exists + ARRIVING:  # new ones are told twice
+            raise UpstreamError(f"the server lists more than {self.exists} messages, and goes on")
 
     def _read_rows(self, tag: bytes, rows: Rows) -> None:
         responses = Responses(self._transport, tag, "listing the mailbox")
@@ -162,8 +175,8 @@ def _quoted(folder: str) -> bytes:
     return b'"' + name.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
 
 
-def _fetch(tag: bytes, uid_set: str) -> bytes:
-    return tag + b" UID FETCH " + uid_set.encode("ascii") + b" (UID RFC822.SIZE)\r\n"
+def _fetch(uid_set: str, item: bytes) -> bytes:
+    return b"UID FETCH %s (UID %s)" % (uid_set.encode("ascii"), item)
 
 
 # What SELECT tells in response codes, and we use.

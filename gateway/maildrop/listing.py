@@ -1,34 +1,38 @@
 """What is remembered of a mailbox between two logins, and what must be asked to know it again.
 
 A listing has at least every message that exists, up to its last UID: UIDs only ascend (RFC 3501 section 2.3.1.1),
-so what arrived later is above. A few UIDs are asked for. For these the answer is the truth, and for the others the
-listing is, except that it may have too much: what others expunged. EXISTS tells: if there are as many messages as
-the answer and the listing have together, then that is the mailbox, exactly.
+so what arrived later is above. We ask which UIDs there are in a few ranges. For these the answer is the truth, and
+for the others the listing is, except that it may have too much: what others expunged. EXISTS tells: if there are
+as many messages as the answer and the listing have together, then that is the mailbox, exactly.
 
 Some servers break that promise, each in its way. One that lost its state, or got it back from a backup, gives UIDs
 a second time, and it is the last ones that become other messages: so UIDNEXT must not go back, and the youngest
-message that is still there must have the size that it had. One that shows only the newest 10,000 messages lets old
-ones come back, and these are below all that it showed. So the last few, and all below the first, are asked for.
-For what nobody has thought of, the mailbox is listed whole once a day.
+message that is still there must be the one that it was. One that shows only the newest 10,000 messages lets old
+ones come back, and these are below all that it showed: so all below the first is asked for. For what nobody has
+thought of, the mailbox is listed whole once a day.
+
+The youngest is known by its INTERNALDATE rather than by its size: for the size of one message Dovecot reads the
+names of all files of a Maildir, which takes longer than all else together.
 """
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.maildrop.snapshot import Snapshot, left_out, places
 
 END = 0xFFFFFFFF  # the highest UID there can be; in a range, the `*`
 Ranges = tuple[tuple[int, int], ...]  # of UIDs, both ends included
-EVERYTHING: Ranges = ((1, END),)
 MOST_MESSAGES = 5_000_000  # in a mailbox: they take 60 MB of memory in each session
 
 # Messages whose UIDs and sizes cost next to nothing to ask for: a mailbox with fewer is always listed whole, and a
 # listing that lacks fewer is not written anew.
 FEW = 32
 BELIEVED_SECONDS = 86_400.0  # since the mailbox was listed whole
-LAST = 4  # messages at the end of a listing that are asked for again: others may have expunged some of them
+# UIDs whose sizes are asked for before we know whether they exist. Not `n:*`, which always has the last message in
+# it, nor all that there can be: a simple server may count through them.
+NEXT = 1000
 GONE_RANGES = 100  # in a command: it stays well below the 8,192 octets that RFC 7162 section 4 promises
 
 
@@ -44,6 +48,25 @@ class Selected:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask for together with SELECT, before anything is told."""
+
+    there: Ranges  # which UIDs there are, and their dates
+    sizes: Ranges
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """By UID: the INTERNALDATE, as it came, of all there are in `there`; and sizes in octets."""
+
+    dates: Mapping[int, bytes] = field(default_factory=dict)
+    sizes: Mapping[int, int] = field(default_factory=dict)
+
+
+EVERYTHING = Question((), ((1, END),))
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """UIDs ascending, and the size in octets of each, index for index. The arrays are never written to."""
 
@@ -53,10 +76,11 @@ class Listing:
     sizes: "array[int]"
     highestmodseq: int = 0
     looked: float = 0.0  # when the mailbox was listed whole, in seconds since the epoch
-    gone: Ranges = ()  # what we deleted: not in `uids`, but asked for, because only the server knows
+    date: bytes = b""  # the INTERNALDATE of the last one, as it came; b"": not known
+    gone: Ranges = ()  # what we deleted: whether it is really gone only the server knows
 
     @classmethod
-    def of(cls, snapshot: Snapshot, looked: float) -> "Listing | None":
+    def of(cls, snapshot: Snapshot, looked: float, date: bytes = b"") -> "Listing | None":
         """None where UIDNEXT was not told: nothing would show that UIDs are given anew."""
         if not snapshot.uidnext:
             return None
@@ -68,7 +92,14 @@ class Listing:
             snapshot.sizes,
             snapshot.highestmodseq,
             looked,
+            date,
         )
+
+    @property
+    def left(self) -> int:
+        """How many there are without those that are gone."""
+        spans = ((bisect_left(self.uids, low), bisect_right(self.uids, high)) for low, high in self.gone)
+        return len(self.uids) - sum(end - begin for begin, end in spans)
 
     def size_of(self, uid: int) -> int | None:
         """Octets; None if it is not remembered."""
@@ -76,21 +107,44 @@ class Listing:
         return self.sizes[place] if place < len(self.uids) and self.uids[place] == uid else None
 
     def less(self, deleted: Iterable[int]) -> "Listing":
-        """When we have deleted these. Whether they are really gone is asked at the next look."""
-        indices = places(self.uids, deleted)
-        gone = self.gone + tuple((self.uids[first], self.uids[last]) for first, last in _runs(indices))
-        if len(gone) > GONE_RANGES:
-            return self  # to have too much is no error
-        return replace(self, uids=left_out(self.uids, indices), sizes=left_out(self.sizes, indices), gone=gone)
+        """When we have deleted these. What is marked so in too many places is not marked: that is no error."""
+        marked = {*places(self.uids, deleted), *(i for low, high in self.gone for i in self.within(low, high))}
+        gone = tuple((self.uids[first], self.uids[last]) for first, last in _runs(sorted(marked)))
+        return replace(self, gone=gone) if len(gone) <= GONE_RANGES else self
 
     def is_news_to(self, known: "Listing | None") -> bool:
         """Whether it is worth being kept in the place of what is remembered."""
-        if known is None or known.gone or (known.uidvalidity, known.looked) != (self.uidvalidity, self.looked):
+        if known is None or (self.date and not known.date):
             return True
-        return not 0 <= len(self) - len(known) < FEW or self.uids[: len(known)] != known.uids
+        if (self.uidvalidity, self.looked, self.gone) != (known.uidvalidity, known.looked, known.gone):
+            return True
+        return not 0 <= len(self.uids) - len(known.uids) < FEW or self.uids[: len(known.uids)] != known.uids
 
-    def __len__(self) -> int:
-        return len(self.uids)
+    def question(self) -> Question:
+        """UIDs up to the first one, from the last one on, and of what we deleted; and sizes of new ones."""
+        if self.left < FEW:
+            return EVERYTHING
+        begin, end = 0, len(self.uids) - 1
+        for low, high in self.gone:  # ascending
+            if self.uids[begin] == low:
+                begin = bisect_right(self.uids, high)
+        for low, high in reversed(self.gone):
+            if self.uids[end] == high:
+                end = bisect_left(self.uids, low) - 1
+        first, last = self.uids[begin], self.uids[end]
+        between = (gone for gone in self.gone if first < gone[0] and gone[1] < last)
+        is_dated = self.date and end == len(self.uids) - 1
+        new = min(last + 1, END) if is_dated else last
+        return Question(((1, first), *between, (last, END)), ((new, min(new + NEXT - 1, END)),))
+
+    def within(self, low: int, high: int) -> range:
+        """The indices of what is in a range of UIDs."""
+        return range(bisect_left(self.uids, low), bisect_right(self.uids, high))
+
+
+def question(known: Listing | None) -> Question:
+    """What to ask for together with SELECT."""
+    return EVERYTHING if known is None else known.question()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +156,14 @@ class Exact:
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """Messages are gone, and nobody knows which: what is needed is all UIDs, and then the sizes of missing()."""
+    """Messages are gone and nobody knows which: all UIDs are needed, and then what is missing()."""
 
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """It is not the mailbox that is remembered: what is needed is everything."""
+    """It is not the mailbox that is remembered: everything is needed."""
 
     why: str
-
-
-def question(known: Listing | None) -> Ranges:
-    """The UIDs to ask for together with SELECT, before anything is told."""
-    if known is None or len(known) < FEW:
-        return EVERYTHING
-    first, last = known.uids[0], known.uids[-LAST]
-    between = (gone for gone in known.gone if first < gone[1] and gone[0] < last)
-    return ((1, first), *sorted(between), (last, END))
 
 
 _BROKEN: tuple[tuple[Callable[[Listing, Selected], bool], str], ...] = (
@@ -129,70 +174,86 @@ _BROKEN: tuple[tuple[Callable[[Listing, Selected], bool], str], ...] = (
 )
 
 
-def compare(known: Listing, now: Selected, rows: Mapping[int, int]) -> Exact | Outdated | Void:
-    """What is remembered with what was told. `rows`: size by UID, all there are of question(known)."""
+def compare(known: Listing, now: Selected, answer: Answer) -> Exact | Outdated | Void:
+    """What is remembered with what was told, when question(known) was asked."""
     for broken, words in _BROKEN:
         if broken(known, now):
             return Void(words)
-    if changed := _changed(known, rows):
+    if changed := _changed(known, answer):
         return Void(changed)
-    listing = _completed(known, rows)
-    proof = _youngest(known, listing.uids)
-    proven = proof is None or proof in rows
-    return Exact(listing) if proven and len(listing) == now.exists else Outdated()
+    asked = (index for low, high in known.question().there for index in known.within(low, high))
+    lost = [index for index in asked if known.uids[index] not in answer.dates]
+    new = array("I", sorted(uid for uid in answer.dates if known.size_of(uid) is None))
+    found = _updated(known, lost, new, answer)
+    if found is None or len(found.uids) != now.exists or _unproven(known, answer, found.uids):
+        return Outdated()
+    return Exact(found)
 
 
-def missing(known: Listing, rows: Mapping[int, int], uids: Sequence[int]) -> list[int]:
+def missing(known: Listing, answer: Answer, uids: Sequence[int]) -> list[int]:
     """Where these UIDs, ascending, are the mailbox: whose size is to be asked for. The youngest's is, as proof."""
-    unknown = [uid for uid in uids if uid not in rows and known.size_of(uid) is None]
-    proof = _youngest(known, uids)
-    return unknown if proof is None or proof in rows else sorted([*unknown, proof])
+    unknown = [uid for uid, index in _matched(known, uids) if index is None and uid not in answer.sizes]
+    return sorted({*unknown, *_unproven(known, answer, uids)})
 
 
-def settle(known: Listing, rows: Mapping[int, int], uids: Iterable[int]) -> Exact | Void:
+def settle(known: Listing, answer: Answer, uids: Iterable[int]) -> Exact | Void:
     """These UIDs are the mailbox's, ascending, and the missing() were asked for. Those without a size are gone."""
-    changed = _changed(known, rows)
-    return Void(changed) if changed else Exact(_filled(known, rows, uids))
+    changed = _changed(known, answer)
+    return Void(changed) if changed else Exact(_filled(known, answer, uids))
 
 
-def _changed(known: Listing, rows: Mapping[int, int]) -> str:
-    for uid, size in rows.items():
+def _changed(known: Listing, answer: Answer) -> str:
+    """Which message is another one than it was."""
+    for uid, size in answer.sizes.items():
         if known.size_of(uid) not in (None, size):
             return f"UID {uid} has another size"
+    last = known.uids[-1]
+    if known.date and answer.dates.get(last, known.date) != known.date:
+        return f"UID {last} has another date"
     return ""
 
 
-def _completed(known: Listing, rows: Mapping[int, int]) -> Listing:
-    """The answer, and of what was not asked for all that is remembered."""
-    lost = [index for index in _asked(known) if known.uids[index] not in rows]
-    new = array("I", sorted(uid for uid in rows if known.size_of(uid) is None))
-    if new and known.uids and new[0] < known.uids[-1]:
-        return _filled(known, rows, sorted([*left_out(known.uids, lost), *new]))
+def _unproven(known: Listing, answer: Answer, uids: Sequence[int]) -> tuple[int, ...]:
+    """The youngest of these, which ascend, that is remembered: if nothing shows that it is what it was."""
+    end = bisect_right(uids, known.uids[-1])
+    youngest = next((uid for uid in reversed(uids[:end]) if known.size_of(uid) is not None), None)
+    is_dated = youngest == known.uids[-1] and known.date and youngest in answer.dates
+    return () if youngest is None or is_dated or youngest in answer.sizes else (youngest,)
+
+
+def _updated(known: Listing, lost: Sequence[int], new: "array[int]", answer: Answer) -> Listing | None:
+    """Without the lost, by index, with the new behind them; None if a size is missing, or an old one came back."""
+    if any(uid not in answer.sizes or uid < known.uids[-1] for uid in new):
+        return None
     if not lost and not new:
-        return replace(known, gone=())
-    sizes = array("Q", map(rows.__getitem__, new))
-    return replace(
-        known, uids=left_out(known.uids, lost) + new, sizes=left_out(known.sizes, lost) + sizes, gone=()
-    )
+        return replace(known, date=answer.dates.get(known.uids[-1], b""), gone=())
+    uids = left_out(known.uids, lost) + new
+    sizes = left_out(known.sizes, lost) + array("Q", map(answer.sizes.__getitem__, new))
+    return replace(known, uids=uids, sizes=sizes, date=answer.dates.get(uids[-1], b"") if uids else b"", gone=())
 
 
-def _filled(known: Listing, rows: Mapping[int, int], uids: Iterable[int]) -> Listing:
-    """These UIDs, ascending, with the sizes that were told or are remembered."""
-    sizes = {**dict(zip(known.uids, known.sizes, strict=True)), **rows}
-    kept = array("I", (uid for uid in uids if uid in sizes))
-    return replace(known, uids=kept, sizes=array("Q", map(sizes.__getitem__, kept)), gone=())
+def _filled(known: Listing, answer: Answer, uids: Iterable[int]) -> Listing:
+    """These UIDs, ascending, with the sizes that are remembered or were told."""
+    kept, sizes = array("I"), array("Q")
+    for uid, index in _matched(known, uids):
+        size = answer.sizes.get(uid) if index is None else known.sizes[index]
+        if size is not None:
+            kept.append(uid)
+            sizes.append(size)
+    return replace(known, uids=kept, sizes=sizes, date=answer.dates.get(kept[-1], b"") if kept else b"", gone=())
 
 
-def _asked(known: Listing) -> Iterator[int]:
-    """The indices, ascending, of what question() asks for among what is remembered."""
-    for low, high in question(known):
-        yield from range(bisect_left(known.uids, low), bisect_right(known.uids, high))
-
-
-def _youngest(known: Listing, uids: Sequence[int]) -> int | None:
-    """The highest of these UIDs, which ascend, that is remembered."""
-    end = bisect_right(uids, known.uids[-1]) if known.uids else 0
-    return next((uid for uid in reversed(uids[:end]) if known.size_of(uid) is not None), None)
+def _matched(known: Listing, uids: Iterable[int]) -> Iterator[tuple[int, int | None]]:
+    """Each of these UIDs, which ascend, and its index among what is remembered."""
+    index, end = 0, len(known.uids)
+    for uid in uids:
+        if index == end or known.uids[index] != uid:
+            index = bisect_left(known.uids, uid, index)
+        if index < end and known.uids[index] == uid:
+            yield uid, index
+            index += 1
+        else:
+            yield uid, None
 
 
 def _runs(indices: Iterable[int]) -> list[tuple[int, int]]:

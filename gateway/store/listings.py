@@ -27,9 +27,10 @@ from gateway.maildrop.listing import BELIEVED_SECONDS, GONE_RANGES, MOST_MESSAGE
 _SEAL = struct.Struct("<7scI")
 _MAGIC = b"LISTIN1"
 _ORDER = sys.byteorder[:1].encode()  # l or b
-# The maildrop's digest, UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ, when the mailbox was listed whole, and how many
-# messages and ranges follow: all UIDs, all sizes, then the ranges that are gone.
-_HEADER = struct.Struct("<32sIQQdII")
+# The maildrop's digest, UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ, when the mailbox was listed whole, the last message's
+# date, and how many messages and ranges follow: all UIDs, all sizes, then the ranges that are gone.
+_HEADER = struct.Struct("<32sIQQd40pII")
+_DATE_OCTETS = 39  # INTERNALDATE has 26
 _HEAD = _SEAL.size + _HEADER.size
 _MESSAGE_OCTETS, _RANGE_OCTETS = 12, 8
 MOST_OCTETS = _HEAD + MOST_MESSAGES * _MESSAGE_OCTETS + GONE_RANGES * _RANGE_OCTETS
@@ -131,7 +132,8 @@ def _encoded(digest: bytes, listing: Listing) -> bytes:
         listing.uidnext,
         listing.highestmodseq,
         listing.looked,
-        len(listing),
+        listing.date if len(listing.date) <= _DATE_OCTETS else b"",
+        len(listing.uids),
         len(listing.gone),
     )
     body = b"".join((header, listing.uids.tobytes(), listing.sizes.tobytes(), gone.tobytes()))
@@ -153,9 +155,9 @@ def _decoded(digest: bytes, octets: bytes) -> Listing:
         column.frombytes(view[at:end])
         at = end
     uids, sizes, gone = columns
-    uidvalidity, uidnext, highestmodseq, looked = numbers
+    uidvalidity, uidnext, highestmodseq, looked, date = numbers
     pairs = tuple(zip(gone[::2], gone[1::2], strict=True))
-    return Listing(uidvalidity, uidnext, uids, sizes, highestmodseq, looked, pairs)
+    return Listing(uidvalidity, uidnext, uids, sizes, highestmodseq, looked, date, pairs)
 
 
 @contextlib.contextmanager

@@ -244,7 +244,7 @@ class FakeImap:
             numbered = [(m.uid if uids is None else uids.get(m.uid, m.uid), m) for m in old.messages]
             for uid, message in sorted(numbered, key=lambda pair: pair[0]):
                 new.uid_next = new.uid_next if uids is None else uid
-                new.add(message.octets, sorted(message.flags), message.extra)
+                new.add(message.octets, message)
             self._site.accounts[user].folders[mailbox_name(folder)] = new
             return new.uid_validity
 

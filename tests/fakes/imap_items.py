@@ -41,7 +41,7 @@ def _fetch_item(match: re.Match[str]) -> _Item:
         "UID": lambda known: b"%d" % known.message.uid,
         "FLAGS": Known.flag_list,
         "RFC822.SIZE": lambda known: b"%d" % len(known.message.octets),
-        "INTERNALDATE": lambda known: b'" 1-Jan-2024 00:00:00 +0000"',
+        "INTERNALDATE": lambda known: b'"' + known.message.date.encode() + b'"',
         "RFC822": lambda known: Literal(known.message.octets),
         "RFC822.HEADER": lambda known: Literal(section_of(known.message.octets, "HEADER")),
     }

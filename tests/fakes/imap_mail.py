@@ -166,7 +166,7 @@ def _copies(session: Session, args: Scanner) -> tuple[list[Message], str]:
     messages = [known.message for _, known in session.picked(args.word())]
     folder = session.folder(_folder_name(args), "[TRYCREATE]")
     args.end()
-    copies = [folder.add(m.octets, sorted(m.flags), m.extra).uid for m in messages]
+    copies = [folder.add(m.octets, m).uid for m in messages]
     if not copies or not session.has("UIDPLUS"):
         return messages, ""
     old = compact([message.uid for message in messages])

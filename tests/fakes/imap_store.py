@@ -1,9 +1,11 @@
 """The mail of the fake server: accounts, folders, and what each session has been told of them."""
 
 import base64
+import itertools
 import re
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +13,10 @@ from tests.fakes.imap_wire import Command, Line, Row
 
 SYSTEM_FLAGS = ("\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft")
 _CANONICAL = {flag.lower(): flag for flag in SYSTEM_FLAGS}
+
+
+# No two messages arrive in one second.
+_dates = (time.strftime("%d-%b-%Y %H:%M:%S +0000", time.gmtime(seconds)) for seconds in itertools.count(1))
 
 
 def canonical(flag: str) -> str:
@@ -32,6 +38,7 @@ def mailbox_name(name: str) -> str:
 class Message:
     uid: int
     octets: bytes
+    date: str  # INTERNALDATE
     flags: set[str] = field(default_factory=set)
     extra: dict[str, str] = field(default_factory=dict)  # more FETCH items: X-GM-MSGID, EMAILID, …
     recent: bool = True
@@ -45,8 +52,11 @@ class Folder:
     messages: list[Message] = field(default_factory=list)
     version: int = 0  # grows with every change
 
-    def add(self, octets: bytes, flags: Sequence[str] = (), extra: dict[str, str] | None = None) -> Message:
-        message = Message(self.uid_next, octets, set(flags), dict(extra or {}))
+    def add(self, octets: bytes, like: Message | None = None) -> Message:
+        """A new message, or another one's copy."""
+        message = Message(self.uid_next, octets, next(_dates) if like is None else like.date)
+        if like is not None:
+            message.flags, message.extra = set(like.flags), dict(like.extra)
         self.uid_next += 1
         self.messages.append(message)
         self.version += 1

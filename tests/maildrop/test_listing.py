@@ -16,9 +16,11 @@ from gateway.maildrop.listing import (
     EVERYTHING,
     FEW,
     GONE_RANGES,
-    LAST,
+    NEXT,
+    Answer,
     Exact,
     Outdated,
+    Question,
     Ranges,
     Void,
     compare,
@@ -28,26 +30,39 @@ from gateway.maildrop.listing import (
 )
 
 MANY = 100
+SIZES_TO = (101, 100 + NEXT)  # what is asked for beyond a hundred messages, when the last one's date is known
 
 
 def sizes_of(*uids: int) -> dict[int, int]:
     return {uid: 1000 + uid for uid in uids}
 
 
-def known(*uids: int, uidnext: int = 0, highestmodseq: int = 0, gone: Ranges = ()) -> Listing:
+def date_of(size: int) -> bytes:
+    """What there is is known by its size; so the date is as good."""
+    return b"date of %d" % size
+
+
+def known(*uids: int, uidnext: int = 0, highestmodseq: int = 0, gone: Ranges = (), dated: bool = True) -> Listing:
     sizes = array("Q", sizes_of(*uids).values())
-    return Listing(9, uidnext or max(uids, default=0) + 1, array("I", uids), sizes, highestmodseq, gone=gone)
+    date = date_of(sizes[-1]) if sizes and dated else b""
+    return Listing(
+        9, uidnext or max(uids, default=0) + 1, array("I", uids), sizes, highestmodseq, date=date, gone=gone
+    )
 
 
 def snapshot(*uids: int, uidnext: int = 0) -> Snapshot:
     return replace(Snapshot.of(9, sizes_of(*uids).items()), uidnext=uidnext)
 
 
-def answer(ranges: Ranges, mailbox: Mapping[int, int]) -> dict[int, int]:
+def answer(asked: Question, mailbox: Mapping[int, int]) -> Answer:
     """As an IMAP server gives it: `*` is the last message, and a range may be told from either end."""
     last = max(mailbox, default=0)
-    bounds = [sorted((low, last if high == END else high)) for low, high in ranges]
-    return {uid: size for uid, size in mailbox.items() if any(low <= uid <= high for low, high in bounds)}
+
+    def among(ranges: Ranges) -> dict[int, int]:
+        bounds = [sorted((low, last if high == END else high)) for low, high in ranges]
+        return {uid: size for uid, size in mailbox.items() if any(low <= uid <= high for low, high in bounds)}
+
+    return Answer({uid: date_of(size) for uid, size in among(asked.there).items()}, among(asked.sizes))
 
 
 def compared(remembered: Listing, mailbox: Mapping[int, int], uidnext: int = 0) -> Exact | Outdated | Void:
@@ -59,27 +74,46 @@ def content(listing: Listing) -> dict[int, int]:
     return dict(zip(listing.uids, listing.sizes, strict=True))
 
 
+def without(listing: Listing, *uids: int) -> dict[int, int]:
+    return {uid: size for uid, size in content(listing).items() if uid not in uids}
+
+
 # What is asked
 
 
 def test_of_a_mailbox_that_is_not_remembered_everything_is_asked() -> None:
-    assert question(None) == EVERYTHING == ((1, END),)
+    assert question(None) == EVERYTHING == Question((), ((1, END),))
 
 
 def test_a_small_mailbox_is_always_listed_whole() -> None:
     assert question(known()) == EVERYTHING
     assert question(known(*range(1, FEW))) == EVERYTHING
     assert question(known(*range(1, FEW + 1))) != EVERYTHING
+    assert question(known(*range(1, FEW + 1)).less([7])) == EVERYTHING
 
 
-def test_of_a_large_one_what_is_below_the_first_and_from_the_last_few_on() -> None:
-    assert question(known(*range(11, 11 + MANY))) == ((1, 11), (11 + MANY - LAST, END))
+def test_of_a_large_one_what_is_up_to_the_first_and_from_the_last_on_and_sizes_of_new_ones() -> None:
+    assert question(known(*range(11, 101))) == Question(((1, 11), (100, END)), (SIZES_TO,))
+
+
+def test_the_last_ones_size_stands_in_for_a_date_that_is_not_known() -> None:
+    assert question(known(*range(11, 101), dated=False)) == Question(((1, 11), (100, END)), ((100, 99 + NEXT),))
 
 
 def test_and_what_we_deleted_between_them() -> None:
-    remembered = known(*range(11, 11 + MANY)).less([11, 12, 50, 51, 60, 109, 110])
-    assert remembered.gone == ((11, 12), (50, 51), (60, 60), (109, 110))
-    assert question(remembered) == ((1, 13), (50, 51), (60, 60), (105, END))
+    remembered = known(*range(11, 101)).less([11, 12, 50, 51, 60])
+    assert remembered.gone == ((11, 12), (50, 51), (60, 60))
+    assert question(remembered) == Question(((1, 13), (50, 51), (60, 60), (100, END)), (SIZES_TO,))
+
+
+def test_where_we_deleted_the_last_the_last_but_that_is_looked_at() -> None:
+    remembered = known(*range(11, 101)).less([98, 99, 100])
+    assert question(remembered) == Question(((1, 11), (97, END)), ((97, 96 + NEXT),))
+
+
+def test_no_uid_is_asked_for_that_cannot_be() -> None:
+    asked = question(known(*range(END - 50, END + 1)))
+    assert asked == Question(((1, END - 50), (END, END)), ((END, END),))
 
 
 # What is proven
@@ -89,8 +123,14 @@ def test_an_unchanged_mailbox_is_exact_and_nothing_is_copied() -> None:
     remembered = known(*range(1, MANY + 1))
     verdict = compared(remembered, content(remembered))
     assert isinstance(verdict, Exact)
+    assert verdict.listing == remembered
     assert verdict.listing.uids is remembered.uids
     assert verdict.listing.sizes is remembered.sizes
+
+
+def test_one_whose_last_date_was_not_known_is_exact_by_its_size_and_then_has_it() -> None:
+    remembered = known(*range(1, MANY + 1), dated=False)
+    assert compared(remembered, content(remembered)) == Exact(known(*range(1, MANY + 1)))
 
 
 @pytest.mark.parametrize("new", [[101], [101, 102, 103], [150, 200]])
@@ -101,35 +141,52 @@ def test_one_where_messages_only_arrived_is_exact(new: list[int]) -> None:
     verdict = compared(remembered, now, uidnext=300)
     assert isinstance(verdict, Exact)
     assert content(verdict.listing) == now
+    assert verdict.listing.date == date_of(now[new[-1]])
 
 
-@pytest.mark.parametrize("lost", [[1], [100], [99, 100], [98, 99], [1, 97, 98, 100]])
-def test_one_whose_first_or_last_few_are_gone_is_exact(lost: list[int]) -> None:
+def test_a_new_one_whose_size_was_not_asked_for_is_outdated_and_its_size_is_missing() -> None:
     remembered = known(*range(1, MANY + 1))
-    now = {uid: size for uid, size in content(remembered).items() if uid not in lost} | sizes_of(101)
+    now = content(remembered) | sizes_of(101, 101 + NEXT)
+    assert compared(remembered, now) == Outdated()
+    assert missing(remembered, answer(question(remembered), now), list(now)) == [101 + NEXT]
+
+
+@pytest.mark.parametrize("lost", [[1], [1, 2, 3]])
+def test_old_ones_that_come_back_are_seen(lost: list[int]) -> None:
+    """Yahoo shows the newest so many: where some are deleted, old ones are shown again, and EXISTS is the same."""
+    remembered = known(*range(11, 111))
+    now = without(remembered, *range(50, 50 + len(lost))) | sizes_of(*lost)
+    assert compared(remembered, now) == Outdated()
+    assert missing(remembered, answer(question(remembered), now), sorted(now)) == lost
+
+
+def test_one_whose_first_is_gone_is_exact() -> None:
+    remembered = known(*range(1, MANY + 1))
+    now = without(remembered, 1) | sizes_of(101)
     verdict = compared(remembered, now)
     assert isinstance(verdict, Exact)
     assert content(verdict.listing) == now
 
 
 @pytest.mark.parametrize(
-    ("lost", "new"), [([50], []), ([50], [101]), ([50, 60], [101, 102]), ([1, 2], []), ([97, 98, 99, 100], [101])]
+    ("lost", "new"), [([50], []), ([50], [101]), ([50, 60], [101, 102]), ([1, 2], []), ([100], []), ([100], [101])]
 )
 def test_one_where_others_are_gone_is_outdated_whatever_arrived(lost: list[int], new: list[int]) -> None:
     """EXISTS may be the same, and UIDNEXT has grown by as many as arrived: the count of rows tells them apart."""
     remembered = known(*range(1, MANY + 1))
-    now = {uid: size for uid, size in content(remembered).items() if uid not in lost} | sizes_of(*new)
-    assert compared(remembered, now) == Outdated()
+    assert compared(remembered, without(remembered, *lost) | sizes_of(*new)) == Outdated()
 
 
-def test_what_we_deleted_is_exact_where_it_is_gone_and_where_it_is_not() -> None:
-    remembered = known(*range(1, MANY + 1)).less([1, 50, 51, 100])
-    gone = content(remembered)
-    for now in (gone, gone | sizes_of(50), gone | sizes_of(1, 50, 51, 100)):
-        verdict = compared(remembered, now, uidnext=101)
-        assert isinstance(verdict, Exact)
+@pytest.mark.parametrize("deleted", [[50, 51], [1, 50, 51], [1, 2, 3, 50, 99, 100]])
+def test_what_we_deleted_is_exact_where_it_is_gone_and_where_it_is_not(deleted: list[int]) -> None:
+    remembered = known(*range(1, MANY + 1)).less(deleted)
+    gone = without(remembered, *deleted)
+    for now in (gone, gone | sizes_of(deleted[0]), gone | sizes_of(*deleted), gone | sizes_of(200)):
+        verdict = compared(remembered, now, uidnext=201)
+        assert isinstance(verdict, Exact), now
         assert content(verdict.listing) == now
         assert verdict.listing.gone == ()
+        assert verdict.listing.date == date_of(now[max(now)])
 
 
 @pytest.mark.parametrize(
@@ -143,32 +200,31 @@ def test_what_we_deleted_is_exact_where_it_is_gone_and_where_it_is_not() -> None
 )
 def test_without_its_premises_nothing_is_believed(now: Selected, why: str) -> None:
     remembered = known(*range(1, MANY + 1), highestmodseq=77)
-    assert compare(remembered, now, sizes_of(1, 97, 98, 99, 100)) == Void(why)
+    assert compare(remembered, now, answer(question(remembered), content(remembered))) == Void(why)
 
 
 @pytest.mark.parametrize("highestmodseq", [0, 77, 78])
 def test_a_highestmodseq_that_grew_or_is_not_told_is_no_reason_to_doubt(highestmodseq: int) -> None:
     remembered = known(*range(1, MANY + 1), highestmodseq=77)
     now = Selected(9, MANY, uidnext=101, highestmodseq=highestmodseq)
-    assert isinstance(compare(remembered, now, sizes_of(1, 97, 98, 99, 100)), Exact)
+    assert isinstance(compare(remembered, now, answer(question(remembered), content(remembered))), Exact)
 
 
-def test_a_message_with_another_size_is_another_message() -> None:
-    remembered = known(*range(1, MANY + 1))
-    assert compared(remembered, content(remembered) | {99: 5}) == Void("UID 99 has another size")
+def test_a_message_with_another_date_or_size_is_another_message() -> None:
+    now = sizes_of(*range(1, MANY)) | {100: 5}
+    assert compared(known(*range(1, MANY + 1)), now) == Void("UID 100 has another date")
+    assert compared(known(*range(1, MANY + 1), dated=False), now) == Void("UID 100 has another size")
 
 
 def test_without_the_youngest_as_a_proof_nothing_is_exact() -> None:
     """From a backup, and then mail arrived until the counts were the same: UIDs 93 and up are other messages."""
     remembered = known(*range(1, MANY + 1))
-    now = content(remembered) | dict.fromkeys(range(93, 97), 5)
-    for uid in range(97, 101):
-        del now[uid]
-    now[101] = 5
+    now = without(remembered, *range(93, 101)) | dict.fromkeys(range(93, 100), 5) | {101: 6}
     assert compared(remembered, now) == Outdated()
-    rows = answer(question(remembered), now)
-    assert missing(remembered, rows, sorted(now)) == [96]
-    assert isinstance(settle(remembered, rows | {96: 5}, sorted(now)), Void)
+    told = answer(question(remembered), now)
+    assert missing(remembered, told, sorted(now)) == [99]
+    proof = Answer(told.dates, {**told.sizes, 99: 5})
+    assert settle(remembered, proof, sorted(now)) == Void("UID 99 has another size")
 
 
 # All UIDs
@@ -176,17 +232,18 @@ def test_without_the_youngest_as_a_proof_nothing_is_exact() -> None:
 
 def test_sizes_are_asked_for_only_where_they_are_not_known() -> None:
     remembered = known(*range(1, MANY + 1))
-    rows = sizes_of(1, 97, 98, 99, 100, 101)
     uids = [*range(1, 40), *range(60, 103)]
-    assert missing(remembered, rows, uids) == [102]
-    verdict = settle(remembered, rows | sizes_of(102), uids)
+    told = Answer({100: remembered.date, 101: b"x"}, sizes_of(101))
+    assert missing(remembered, told, uids) == [102]
+    assert missing(remembered, Answer(), uids) == [100, 101, 102]
+    verdict = settle(remembered, Answer(told.dates, sizes_of(101, 102)), uids)
     assert isinstance(verdict, Exact)
     assert content(verdict.listing) == sizes_of(*uids)
 
 
 def test_what_was_gone_before_its_size_was_told_is_left_out() -> None:
     remembered = known(*range(1, MANY + 1))
-    verdict = settle(remembered, sizes_of(1, 97, 98, 99, 100), [*range(2, 101), 102])
+    verdict = settle(remembered, Answer({100: remembered.date}), [*range(2, 101), 102])
     assert isinstance(verdict, Exact)
     assert content(verdict.listing) == sizes_of(*range(2, 101))
 
@@ -196,18 +253,22 @@ def test_what_was_gone_before_its_size_was_told_is_left_out() -> None:
 
 def test_only_what_has_a_uidnext_is_remembered() -> None:
     assert Listing.of(snapshot(1, 2), 5.0) is None
-    assert Listing.of(snapshot(1, 2, uidnext=7), 5.0) == replace(known(1, 2, uidnext=7), looked=5.0)
+    assert Listing.of(snapshot(1, 2, uidnext=7), 5.0, b"x") == replace(
+        known(1, 2, uidnext=7), looked=5.0, date=b"x"
+    )
 
 
 def test_a_message_that_arrived_after_uidnext_was_told_counts() -> None:
-    assert Listing.of(snapshot(1, 2, 3, uidnext=3), 0.0) == known(1, 2, 3, uidnext=4)
+    assert Listing.of(snapshot(1, 2, 3, uidnext=3), 0.0) == known(1, 2, 3, uidnext=4, dated=False)
 
 
-def test_less_leaves_out_what_is_there_and_nothing_else() -> None:
+def test_less_marks_what_is_there_and_nothing_else() -> None:
     remembered = known(2, 4, 6, 8)
-    assert remembered.less([4, 6, 7]) == known(2, 8, uidnext=9, gone=((4, 6),))
+    assert remembered.less([4, 6, 7]).gone == ((4, 6),)
     assert remembered.less([]) == remembered
-    assert remembered.less([8]).less([2]) == known(4, 6, uidnext=9, gone=((8, 8), (2, 2)))
+    assert remembered.less([8]).less([2]).gone == ((2, 2), (8, 8))
+    assert remembered.less([2, 6]).less([4]).gone == ((2, 6),)
+    assert [remembered.less(uids).left for uids in ([], [3], [2], [2, 4, 8], [2, 4, 6, 8])] == [4, 4, 3, 1, 0]
 
 
 def test_deletions_in_too_many_places_are_not_followed() -> None:
@@ -226,7 +287,10 @@ def test_a_listing_is_news_when_messages_are_gone_or_many_arrived() -> None:
     assert known(*range(1, MANY)).is_news_to(before)
     assert before.is_news_to(replace(before, uidvalidity=8))
     assert before.is_news_to(replace(before, looked=8.0))
+    assert before.is_news_to(replace(before, date=b""))
+    assert not replace(before, date=b"").is_news_to(before)
     assert before.is_news_to(before.less([3]))
+    assert before.less([3]).is_news_to(before)
 
 
 # Any history
@@ -307,7 +371,7 @@ def test_whatever_happens_between_two_looks_the_outcome_is_the_mailbox(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FEW", 3)  # so that a small mailbox does for a large one
-        patch.setattr(module, "LAST", 2)
+        patch.setattr(module, "NEXT", 6)
         mailbox = Mailbox(window)
         mailbox.deliver(begin_with)
         remembered: Listing | None = None
@@ -320,25 +384,26 @@ def test_whatever_happens_between_two_looks_the_outcome_is_the_mailbox(
                     mailbox.tells_uidnext = not mailbox.tells_uidnext
                 else:
                     getattr(mailbox, act)(*([] if argument is None else [argument]))
-            seen = look(mailbox, remembered)
+            seen, date = look(mailbox, remembered)
             assert dict(zip(seen.uids, seen.sizes, strict=True)) == mailbox.shown
-            found = Listing.of(seen, 0.0)
+            found = Listing.of(seen, 0.0, date)
             if found is None or found.is_news_to(remembered):
                 remembered = found
 
 
-def look(mailbox: Mailbox, remembered: Listing | None) -> Snapshot:
-    """As the imap room does it, without a server."""
+def look(mailbox: Mailbox, remembered: Listing | None) -> tuple[Snapshot, bytes]:
+    """As the imap room does it, without a server. The date is the last one's."""
     shown = mailbox.shown
     uidnext = mailbox.uidnext if mailbox.tells_uidnext else 0
     now = Selected(mailbox.uidvalidity, len(shown), uidnext=uidnext)
     verdict: Exact | Outdated | Void = Void("nothing is remembered")
     asked = question(remembered)
     if remembered is not None and asked != EVERYTHING:
-        rows = answer(asked, shown)
-        verdict = compare(remembered, now, rows)
+        told = answer(asked, shown)
+        verdict = compare(remembered, now, told)
         if isinstance(verdict, Outdated):
-            rows |= {uid: shown[uid] for uid in missing(remembered, rows, list(shown))}
-            verdict = settle(remembered, rows, list(shown))
-    found = content(verdict.listing) if isinstance(verdict, Exact) else shown
-    return replace(Snapshot.of(now.uidvalidity, found.items()), uidnext=now.uidnext)
+            wanted = missing(remembered, told, list(shown))
+            told = Answer(told.dates, {**told.sizes, **{uid: shown[uid] for uid in wanted}})
+            verdict = settle(remembered, told, list(shown))
+    found, date = (content(verdict.listing), verdict.listing.date) if isinstance(verdict, Exact) else (shown, b"")
+    return replace(Snapshot.of(now.uidvalidity, found.items()), uidnext=now.uidnext), date

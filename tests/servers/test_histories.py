@@ -4,6 +4,7 @@ A mailbox of six messages does for a large one here, and every message has a siz
 become another is seen.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,7 +31,7 @@ from tests.servers.dovecot import Dovecot, _digest
 from tests.servers.fixtures import Mailbox, new_mailbox
 
 PATIENT = Timeouts(5, 5, 10)
-SMALL, LAST = 6, 3  # for FEW and LAST
+SMALL, NEXT = 6, 5  # for FEW and NEXT
 _sizes = count(40)
 
 PLACES = st.lists(st.integers(0, 40), min_size=1, max_size=4)
@@ -152,6 +153,13 @@ class FakeWorld(World):
 class DovecotWorld(World):
     """Its list of UIDs is a text file; what it thinks of it is in others, which may be removed."""
 
+    def deliver(self, many: int) -> None:
+        """No two messages arrive in one second; INTERNALDATE is the file's time."""
+        super().deliver(many)
+        for file in self._files():
+            then = 1_700_000_000 + file.stat().st_size
+            os.utime(file, (then, then))
+
     def renumber(self, _: object) -> None:
         self._rewrite(lambda validity: validity, lambda lines: list(enumerate(lines, 1)))
 
@@ -172,7 +180,7 @@ class DovecotWorld(World):
         self.truth()  # what was delivered gets its UID
         maildir = self._maildir()
         path = maildir / "dovecot-uidlist"
-        files = {file.name.partition(":")[0] for name in ("cur", "new") for file in (maildir / name).iterdir()}
+        files = {file.name.partition(":")[0] for file in self._files()}
         header, *listed = path.read_text().splitlines()
         lines = [line.partition(" ")[2] for line in listed]
         rows = numbered([line for line in lines if line.partition(":")[2] in files])  # others may be there still
@@ -182,6 +190,9 @@ class DovecotWorld(World):
         path.write_text("".join(f"{line}\n" for line in [header, *(f"{uid} {rest}" for uid, rest in rows)]))
         for index in maildir.glob("dovecot.index*"):
             index.unlink()
+
+    def _files(self) -> list[Path]:
+        return [file for name in ("cur", "new") for file in (self._maildir() / name).iterdir()]
 
     def _maildir(self) -> Path:
         assert isinstance(self.mailbox.server, Dovecot)
@@ -193,7 +204,7 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (pure_listing, imap_listing):
             patch.setattr(module, "FEW", SMALL)
-        patch.setattr(pure_listing, "LAST", LAST)
+        patch.setattr(pure_listing, "NEXT", NEXT)
         yield
 
 
