@@ -23,8 +23,8 @@ ENDINGS: dict[str, dict[str, str]] = {
         "cyrus-expunged": "body, MessageGone",  # the first message lived on until the client was told
     },
     "known": {
-        **dict.fromkeys(["unchanged", "two-arrived", "others-expunged-two", "old-ones-came-back"], "known again"),
-        **dict.fromkeys(["uidvalidity-changed", "uidnext-went-back", "another-size"], "listed whole"),
+        **dict.fromkeys(["unchanged", "two-arrived", "others-expunged-two", "expunged-meanwhile"], "known again"),
+        **dict.fromkeys(["uidvalidity-changed", "uidnext-went-back", "another-date"], "listed whole"),
     },
     "listing": {
         **dict.fromkeys(["cyrus", "courier", "dovecot", "plain", "size-first", "rows-of-all-shapes"], "snapshot"),

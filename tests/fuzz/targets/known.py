@@ -19,9 +19,10 @@ from tests.fuzz.far_end import SECONDS, FarEnd
 from tests.fuzz.targets import listing
 from tests.fuzz.targets.endings import ending
 
-# Forty messages of five octets, and a gap where we deleted some.
-UIDS = [*range(1, 21), *range(31, 51)]
-KNOWN = Listing(9, 51, array("I", UIDS), array("Q", [5] * len(UIDS)), gone=((21, 30),))
+# Forty messages of five octets, and ten that we have deleted.
+DATE = b"17-Jul-1996 02:44:25 -0700"
+UIDS = array("I", range(1, 51))
+KNOWN = Listing(9, 51, UIDS, array("Q", [5] * len(UIDS)), date=DATE, gone=((21, 30),))
 LOGIN = listing.LOGIN.replace(b"UIDPLUS", b"UIDPLUS ESEARCH")
 TOKENS = (
     *(
@@ -31,13 +32,10 @@ TOKENS = (
         b"* OK [UIDNEXT 51] next\r\n",
         b"HIGHESTMODSEQ 7",
     ),
-    *(
-        b"* OK [UIDNEXT 52] next\r\n",
-        b"* 40 FETCH (UID 50 RFC822.SIZE 5)\r\n",
-        b"* 1 FETCH (UID 1 RFC822.SIZE 5)\r\n",
-    ),
+    *(b'* 40 FETCH (UID 50 INTERNALDATE "17-Jul-1996 02:44:25 -0700")\r\n', b"* OK [UIDNEXT 52] next\r\n"),
+    *(b'* 1 FETCH (UID 1 INTERNALDATE "x")\r\n', b'* 41 FETCH (UID 51 INTERNALDATE "y")\r\n', b"INTERNALDATE "),
     *(b"* 41 FETCH (UID 51 RFC822.SIZE 6)\r\n", b'* ESEARCH (TAG "x") UID ALL 1:20,31:50\r\n', b"@3 OK done\r\n"),
-    *(b"* SEARCH 1 2 3 50\r\n", b"@4 OK done\r\n", b"@3 NO no\r\n", b"1:4294967295", b"UID ALL ", b"31:50"),
+    *(b"* SEARCH 1 2 3 50\r\n", b"@4 OK done\r\n", b"@4 NO no\r\n", b"1:4294967295", b"UID ALL ", b"31:50"),
     *listing.TOKENS,
 )
 _EXISTS = re.compile(rb"(?mi)^\* (\d+) EXISTS")
