@@ -1,5 +1,6 @@
 # make demo    try it: a sample mailbox and the gateway before it, on 127.0.0.1:1110
 # make test    install what the tests need, real servers and clients included, and run everything
+# make fuzz    for MINUTES=10: octets from either side that no test has thought of
 # make bench   measure the gateway beside Dovecot's POP3 over imapc; tests/bench/results gets the figures
 #
 # All need python3 (3.11 or newer), and root's apt (or sudo) for what is missing.

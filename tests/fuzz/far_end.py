@@ -76,15 +76,18 @@ class FarEnd(Transport):
 
 
 class Endless(FarEnd):
-    """Says the last line again and again, until the time is over; whoever reads must not hold it all."""
+    """Says the last line again and again, until the time is over; whoever reads must not hold it all: no more than
+    a line, or a literal of `whole` octets.
+    """
 
-    def __init__(self, octets: bytes, random: Random) -> None:
+    def __init__(self, octets: bytes, random: Random, *, whole: int = LINE_LIMIT) -> None:
         super().__init__(octets, random)
+        self._most_held = whole + RECEIVE_OCTETS
         self._again = octets[octets.rstrip(b"\n").rfind(b"\n") + 1 :] or b"x"
         self._said = 0
 
     def _end(self, most: int) -> bytes:
-        demand(len(self._buffer) <= LINE_LIMIT + RECEIVE_OCTETS, f"{len(self._buffer)} octets are held")
+        demand(len(self._buffer) <= self._most_held, f"{len(self._buffer)} octets are held")
         if self._said > ENDLESS_OCTETS:
             raise TimeoutError("the time for this exchange is over")
         piece = (self._again * (RECEIVE_OCTETS // len(self._again) + 1))[:most]

@@ -25,7 +25,7 @@ _END = re.compile(rb"@0 OK \w+\r\n")
 
 def run(octets: bytes, random: Random) -> str:
     if not random.randrange(8):
-        found = _read(Endless(octets, random))
+        found = _read(Endless(octets, random, whole=LITERAL_LIMIT))
         return "messages" if isinstance(found, list) else type(found).__name__
     found, again = _read(FarEnd(octets, random)), _read(FarEnd(octets, Random(random.random())))
     if isinstance(found, GatewayError):
