@@ -93,7 +93,9 @@ def _begun(how: str, resume: bool) -> Results:
     if not resume or not UNFINISHED.exists():
         return fresh
     begun = Results.read(UNFINISHED)
-    same = all(begun.machine.get(name) == value for name, value in fresh.machine.items() if name != "load")
+    same = all(
+        begun.machine.get(name) == value for name, value in fresh.machine.items() if name not in ("load", "date")
+    )
     return begun if same else fresh
 
 
