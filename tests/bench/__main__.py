@@ -18,6 +18,7 @@ from tests.bench.run import Tell, bench, measure
 
 SHOWN = Path(__file__).parent / "results"  # what the README shows
 PASSING = Path(__file__).parents[2] / ".cache" / "bench"  # of runs in part
+UNFINISHED = PASSING / "unfinished.json"
 EXTRAS = ("crowd", "growth")
 QUIET_LOAD = 0.7
 
@@ -31,6 +32,7 @@ QUIET_LOAD = 0.7
 @click.option(
     "--nice", type=click.IntRange(-20, 19), default=0, help="Below 0: before what else runs here; root only."
 )
+@click.option("--resume", is_flag=True, help="Go on where a run of the same gateway was cut off.")
 @click.option("--output", type=click.Path(path_type=Path), help="Where to leave the figures of a part.")
 @click.option(
     "--layout",
@@ -46,6 +48,7 @@ def main(
     profiled: bool,
     no_plots: bool,
     nice: int,
+    resume: bool,
     output: Path | None,
     layout: str,
 ) -> None:
@@ -63,10 +66,13 @@ def main(
     if profiled:
         _profile(rows, layout, console)
         return
-    results = _measure(rows, extras, replace(scale, rounds=rounds or scale.rounds), layout)
+    scale = replace(scale, rounds=rounds or scale.rounds)
+    results = _begun(f"{scale}, {layout}", resume)
+    _measure(results, rows, extras, scale, layout)
     whole = not (names or quick or rounds) and layout == "maildir"
     folder = output or (SHOWN if whole else PASSING)
     _write(results, folder, plots=not no_plots)
+    UNFINISHED.unlink()
     report.show(results, console)
     click.echo(f"in {folder}", err=True)
 
@@ -81,20 +87,38 @@ def _chosen(names: str, rows: Sequence[Row], extras: Sequence[str]) -> tuple[lis
     return [known[name] for name in wanted if name in known], [name for name in wanted if name in EXTRAS]
 
 
-def _measure(rows: list[Row], extras: list[str], scale: Scale, layout: str) -> Results:
-    about, outcomes = machine.describe(), []
+def _begun(how: str, resume: bool) -> Results:
+    """No figures yet; or those of a run that was cut off, of the same gateway, done in the same way, here."""
+    fresh = Results(machine.describe() | {"how": how}, [])
+    if not resume or not UNFINISHED.exists():
+        return fresh
+    begun = Results.read(UNFINISHED)
+    same = all(
+        begun.machine.get(name) == value for name, value in fresh.machine.items() if name not in ("load", "date")
+    )
+    return begun if same else fresh
+
+
+def _measure(results: Results, rows: list[Row], extras: list[str], scale: Scale, layout: str) -> None:
+    """Adds what the results have not yet, and keeps them in UNFINISHED on the way."""
+    there = {outcome.key for outcome in results.outcomes}
+    left = [row for row in rows if row.key not in there]
     with _progress() as progress, bench(layout) as made:
-        task = progress.add_task("", total=len(rows) + len(extras))
+        task = progress.add_task("", total=len(left) + len(extras))
         tell = _telling(progress, task)
-        for row in rows:
+        for row in left:
             outcome = measure(made, row, scale, tell)
-            outcomes.append(outcome)
+            results.outcomes.append(outcome)
+            results.write(UNFINISHED)
             progress.console.print(report.line(outcome), highlight=False)
             progress.advance(task)
-        among = crowd.measure(made, tell) if "crowd" in extras else None
-        points = growth.measure(made, tell) if "growth" in extras else []
-        progress.update(task, description="done", completed=len(rows) + len(extras), refresh=True)
-    return Results(about, outcomes, points, among)
+        if "crowd" in extras and results.crowd is None:
+            results.crowd = crowd.measure(made, tell)
+            results.write(UNFINISHED)
+        if "growth" in extras and not results.growth:
+            results.growth = growth.measure(made, tell)
+            results.write(UNFINISHED)
+        progress.update(task, description="done", completed=len(left) + len(extras), refresh=True)
 
 
 def _profile(rows: list[Row], layout: str, console: Console) -> None:

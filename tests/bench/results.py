@@ -76,8 +76,10 @@ class Crowd:
     seconds: float  # until all of them had logged in, one after the other
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Results:
+    """All of a run, as far as it is."""
+
     machine: dict[str, str]
     outcomes: list[Outcome]
     growth: list[Point] = field(default_factory=list)

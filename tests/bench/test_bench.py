@@ -1,18 +1,26 @@
 """The bench works: every row in miniature. How long anything took is nobody's business here."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.bench import crowd, growth
 from tests.bench.mail import Mailbox
 from tests.bench.report import as_markdown
-from tests.bench.results import Figures, Outcome, Results
+from tests.bench.results import Crowd, Figures, Outcome, Point, Results
 from tests.bench.rows import FULL, TINY, table
 from tests.bench.run import Bench, bench, measure
 from tests.servers.fixtures import requires
 
+SHOWN = Path(__file__).parent / "results"
 PAIR = ("gateway", "peer")
+RESULTS = Results(
+    {"gateway": "pop3-gateway", "load": "0.1"},
+    [Outcome("poll", "poll", "/s", 5, False, 0, {"gateway": Figures([9.0, 8.0], 41_000), "peer": Figures([2.0])})],
+    [Point(name, size, 1.5, 0.5, 40_000) for name in PAIR for size in (10, 100)],
+    Crowd(10, 20.5, 0.005, 0.006, 0.007, 1.0),
+)
 ROWS = {row.key: row for row in table(TINY)}
 
 
@@ -40,6 +48,28 @@ def test_a_crowd_and_growth_are_measured(small_bench: Bench) -> None:
     shown = as_markdown(Results({}, [], points, among))
     assert "10 idle sessions" in shown
     assert "| 20 |" in shown
+
+
+@pytest.mark.skipif(not (SHOWN / "results.json").exists(), reason="no full run yet: make bench")
+def test_the_table_is_what_the_figures_say() -> None:
+    results = Results.read(SHOWN / "results.json")
+    assert (SHOWN / "table.md").read_text() == as_markdown(results)
+    assert {outcome.key for outcome in results.outcomes} == set(ROWS)
+
+
+def test_results_can_be_read_again(tmp_path: Path) -> None:
+    RESULTS.write(tmp_path / "results.json")
+    assert Results.read(tmp_path / "results.json") == RESULTS
+
+
+def test_the_plots_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from tests.bench import plots  # noqa: PLC0415 - for the bench only
+
+    plots.ratios(RESULTS, tmp_path / "ratios.png")
+    plots.growth(RESULTS.growth, tmp_path / "growth.png")
+    assert (tmp_path / "ratios.png").stat().st_size > 5_000
+    assert (tmp_path / "growth.png").stat().st_size > 5_000
 
 
 def test_mail_is_always_the_same_and_has_the_size_it_should() -> None:
