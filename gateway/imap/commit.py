@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.errors import GatewayError, UpstreamDeclined, UpstreamError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap.client import Client
-from gateway.imap.faults import translated
+from gateway.imap.faults import plain, translated
 from gateway.imap.uid_set import uid_sets
 from gateway.maildrop import CommitPlan, OnDelete, Policy
 from gateway.ports import Account
@@ -75,8 +75,8 @@ def _folder(client: Client, policy: Policy, action: OnDelete, seconds: float) ->
     client.transport.allow(seconds)
     with translated(f"looking for the {field} folder"):
         found = client.find_special_folder(attribute.encode("ascii"))
-    if not found:
-        raise UpstreamUnusable(f"the server names no {attribute} folder; set maildrop.{field}")
+    if not found or not str(found).isprintable():
+        raise UpstreamUnusable(f"the server names no {attribute} folder that can be used; set maildrop.{field}")
     return str(found)
 
 
@@ -85,7 +85,7 @@ def _move(
 ) -> None:
     """MOVE (RFC 6851), or the three commands that it stands for."""
     client.transport.allow(seconds)
-    with translated(f"moving to {folder}"):
+    with translated(f"moving to {plain(folder)}"):
         if "MOVE" in client.announced():
             for uid_set in uid_sets(plan.delete):
                 client.transport.allow(seconds)

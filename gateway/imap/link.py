@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from gateway.imap import tls
 from gateway.imap.client import Client
-from gateway.imap.faults import translated
-from gateway.imap.login import log_in
+from gateway.imap.faults import silent_about, translated
+from gateway.imap.login import as_sent, log_in
 from gateway.imap.transport import BLOCK_OCTETS, Transport
 from gateway.ports import Account, Endpoint, TlsMode
 
@@ -43,13 +43,14 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
 
 def connect_and_log_in(account: Account, timeouts: Timeouts) -> Client:
     """Raises BadCredentials or UpstreamError."""
-    client = connect(account.endpoint, timeouts)
-    try:
-        client.transport.allow(timeouts.response)
-        log_in(client, account.credentials)
-    except BaseException:
-        client.transport.close()
-        raise
+    with silent_about(*as_sent(account.credentials)):  # from the greeting on: an earlier login may have told it
+        client = connect(account.endpoint, timeouts)
+        try:
+            client.transport.allow(timeouts.response)
+            log_in(client, account.credentials)
+        except BaseException:
+            client.transport.close()
+            raise
     return client
 
 

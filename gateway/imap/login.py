@@ -5,7 +5,7 @@ import re
 
 from gateway.errors import BadCredentials, GatewayError, UpstreamRefused, UpstreamUnusable
 from gateway.imap.client import Client, Literal, Response
-from gateway.imap.faults import plain, refusal, silent_about, translated
+from gateway.imap.faults import plain, refusal, translated
 from gateway.sasl import Credentials
 
 # What can stand between quotes as it is. Several servers get quoted escapes wrong, so all else is a literal.
@@ -14,7 +14,7 @@ _QUOTABLE = re.compile(r"[ !#-\[\]-~]*")
 
 def log_in(client: Client, credentials: Credentials) -> None:
     """Raises BadCredentials when the server says that the password is wrong, and only then."""
-    with silent_about(*_as_sent(credentials)), translated("logging in"):
+    with translated("logging in"):
         status, answer = _send(client, credentials)
         if status != "OK":
             raise _refused(status, answer)
@@ -39,7 +39,7 @@ def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
     raise UpstreamUnusable(f"the server takes no password; to log in it offers {plain(ways)}")
 
 
-def _as_sent(credentials: Credentials) -> tuple[str, ...]:
+def as_sent(credentials: Credentials) -> tuple[str, ...]:
     """The secret in every form that it may go out in."""
     secret = credentials.secret.reveal()
     return secret, _plain_response(credentials).decode("ascii")

@@ -71,8 +71,10 @@ def run(octets: bytes, random: Random) -> str:
     for connection in server.connections:
         _look_at_commands(connection, client.touched)
     sent = b"".join(octets for connection in server.connections for octets in connection.sent)
-    refused = re.search(rb"(?i)\bNO\b", octets) is not None and b" SELECT " not in sent
-    demand(refused or "BadCredentials" not in how, "a wrong password that nobody refused")
+    demand(
+        "BadCredentials" not in how or any(_may_have_refused(connection) for connection in server.connections),
+        "a wrong password that nobody refused",
+    )
     _look_at_log(" ".join(client.log), octets, sent)
     return how
 
@@ -207,6 +209,11 @@ class Session:
     def _failed(self, error: GatewayError) -> str:
         self.log.append(str(judged(error)))
         return type(error).__name__
+
+
+def _may_have_refused(connection: FarEnd) -> bool:
+    said_no = re.search(rb"(?i)\bNO\b", connection.said) is not None
+    return said_no and not any(b" SELECT " in octets for octets in connection.sent)
 
 
 def _look_at_log(told: str, octets: bytes, sent: bytes) -> None:
