@@ -10,7 +10,7 @@ import pytest
 import gateway.pop3.body
 import gateway.sasl.mechanisms
 from gateway.authorization import Authorization
-from gateway.imap import commit, faults, login, rows
+from gateway.imap import commit, faults, link, rows
 from gateway.imap.bodies import BodyReader
 from gateway.imap.responses import Responses
 from gateway.maildrop import Maildrop
@@ -50,7 +50,7 @@ PLANTED: dict[str, tuple[str, object, str, object]] = {
         lambda client, uids, seconds: set(uids),
     ),
     "foreign exceptions escape": ("mailbox", faults, "_EXCEPTIONS", ()),
-    "the log repeats the password": ("mailbox", login, "silent_about", lambda *_: contextlib.nullcontext()),
+    "the log repeats the password": ("mailbox", link, "silent_about", lambda *_: contextlib.nullcontext()),
     "SQLite's exceptions escape": ("ledger", Database, "explained", lambda self: contextlib.nullcontext()),
 }
 
