@@ -1,10 +1,14 @@
 """Message bodies on the way to the client: line ends repaired, dots stuffed, TOP cut (RFC 1939 sections 3 and 7).
 
-All work is on whole blocks with bytes methods, which run at memory speed; no step looks at single lines, except
-to find where TOP ends.
+All work is on whole blocks with bytes methods and regular expressions that begin with an octet: both run from one
+line end to the next at memory speed. No step looks at single lines, except to find where TOP ends.
 """
 
+import re
+
 CRLF = b"\r\n"
+_BARE_LF = re.compile(rb"\n(?<!\r\n)")
+_DOT_IN_FRONT = re.compile(rb"\n\.")  # of any line but a block's first
 
 
 class BodyEncoder:
@@ -56,7 +60,7 @@ class BodyEncoder:
         if not text:
             return b""
         self.octets += len(text)
-        stuffed = text.replace(b"\r\n.", b"\r\n..") if b"." in text else text
+        stuffed = text.replace(b"\r\n.", b"\r\n..") if _DOT_IN_FRONT.search(text) else text
         if self._at_line_start and text.startswith(b"."):
             stuffed = b"." + stuffed
         self._at_line_start = text.endswith(CRLF)
@@ -87,7 +91,7 @@ def _repair(block: bytes) -> bytes:
 
     NUL, which RFC 5322 forbids and which hangs Outlook, becomes 0x80, as in Dovecot: one octet for one.
     """
-    if block.count(b"\n") != block.count(CRLF):
+    if _BARE_LF.search(block):
         block = block.replace(CRLF, b"\n").replace(b"\n", CRLF)
     if b"\0" in block:
         block = block.replace(b"\0", b"\x80")
