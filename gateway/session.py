@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from gateway.authorization import Authorization
 from gateway.errors import GatewayError, Refused
 from gateway.maildrop import Maildrop
-from gateway.pop3 import Change, Command, Malformed, Reply, SaslCancelled, SaslResponse, err, ok
+from gateway.pop3 import Change, Command, Malformed, Reply, SaslCancelled, SaslResponse, encode_message, err, ok
 from gateway.pop3 import Event as Pop3Event
 from gateway.ports import Mailbox, Peer, Services, Terms
 from gateway.telemetry.events import CommandFailed, Event
-from gateway.transfer import Beginning, Transfer, encoded, whole
+from gateway.transfer import Beginning, Transfer, whole
 
 # Any other command makes a USER before it void, but a failed AUTH is as if it had not been (RFC 5034 section 4).
 _KEEP_USER = frozenset({"USER", "PASS", "AUTH"})
@@ -179,26 +179,27 @@ class Session:
 
     def _retr_at_hand(self, command: Command) -> Reply | None:
         number = command.numbers[0]
-        size = self._drop.size(number)
-        octets = self._mailbox.at_hand(self._drop.uid(number))
+        uid, size = self._drop.find(number)
+        octets = self._mailbox.at_hand(uid)
         if octets is None:
             return None
-        text, length = encoded(octets)
+        text, length = encode_message(octets)
         self._retrieved(number, length)
         return ok(f"{size} octets", message=text)
 
     async def _retr(self, command: Command) -> Transfer:
         number = command.numbers[0]
-        size = self._drop.size(number)
-        body = await self._mailbox.open_body(self._drop.uid(number))
+        uid, size = self._drop.find(number)
+        body = await self._mailbox.open_body(uid)
         return Transfer(ok(f"{size} octets"), whole(body, lambda octets: self._retrieved(number, octets)))
 
     def _retrieved(self, number: int, octets: int) -> None:
         self._drop.retrieve(number)
         self.tally.retrieved += 1
         self.tally.retrieved_octets += octets
-        if octets != self._drop.size(number):
-            self._mailbox.learn(self._drop.uid(number), octets)
+        uid, size = self._drop.find(number)
+        if octets != size:
+            self._mailbox.learn(uid, octets)
 
     def _top_at_hand(self, command: Command) -> Reply | None:
         number, _ = command.numbers

@@ -21,13 +21,6 @@ class Transfer:
     blocks: AsyncGenerator[bytes, None]
 
 
-def encoded(message: bytes) -> tuple[bytes, int]:
-    """RETR of a message that is here: the text as it is sent, and its octets as the client counts them."""
-    encoder = BodyEncoder()
-    text = encoder.feed(message) + encoder.finish()
-    return text, encoder.octets
-
-
 async def whole(body: Body, done: Callable[[int], None]) -> AsyncGenerator[bytes, None]:
     """RETR. `done` is called with the message's octets once the client's end has taken the last block."""
     encoder = BodyEncoder()

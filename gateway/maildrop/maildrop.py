@@ -12,6 +12,7 @@ class Maildrop:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self._numbers = range(1, len(snapshot) + 1)
         self._deleted: set[int] = set()
         self._deleted_octets = 0
         self._retrieved: set[int] = set()
@@ -38,6 +39,11 @@ class Maildrop:
     def last(self) -> int:
         """The highest number accessed so far, for LAST (RFC 1460); RSET sets it back."""
         return self._highest
+
+    def find(self, number: int) -> tuple[int, int]:
+        """(UID, octets) of a message."""
+        index = self._index(number)
+        return self.snapshot.uids[index], self.snapshot.sizes[index]
 
     def size(self, number: int) -> int:
         """Octets of a message."""
@@ -73,8 +79,7 @@ class Maildrop:
         self._highest = max(self._highest, number)
 
     def retrieve(self, number: int) -> None:
-        """Note that the client has it, whole."""
-        self._index(number)
+        """Note that the client has it, whole: a message that find() found."""
         self._retrieved.add(number)
         self._highest = max(self._highest, number)
 
@@ -94,7 +99,7 @@ class Maildrop:
         )
 
     def _index(self, number: int) -> int:
-        if not 1 <= number <= len(self.snapshot):
+        if number not in self._numbers:
             raise Refused(text=f"no message {number}; {self._range()}")
         if number in self._deleted:
             raise Refused(text=f"message {number} is marked as deleted")

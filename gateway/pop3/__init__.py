@@ -1,6 +1,6 @@
 """The POP3 wire, pure: lines, commands, replies, the state table, bodies. No sockets, no clock, no settings."""
 
-from gateway.pop3.body import BodyEncoder
+from gateway.pop3.body import BodyEncoder, encode_message
 from gateway.pop3.capabilities import Offer, capabilities
 from gateway.pop3.commands import Command, Malformed, SaslCancelled, SaslResponse
 from gateway.pop3.connection import NEED_DATA, Connection, Event
@@ -22,6 +22,7 @@ __all__ = [
     "State",
     "capabilities",
     "challenge",
+    "encode_message",
     "err",
     "ok",
 ]

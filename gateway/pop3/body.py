@@ -6,9 +6,20 @@ line end to the next at memory speed. No step looks at single lines, except to f
 
 import re
 
+from gateway.pop3.replies import TERMINATOR
+
 CRLF = b"\r\n"
 _BARE_LF = re.compile(rb"\n(?<!\r\n)")
 _DOT_IN_FRONT = re.compile(rb"\n\.")  # of any line but a block's first
+
+
+def encode_message(message: bytes) -> tuple[bytes, int]:
+    """RETR of a message that is here whole: what BodyEncoder makes of it, and its octets as the client counts."""
+    text = _repair(message)
+    if text and not text.endswith(CRLF):
+        text = text.removesuffix(b"\r") + CRLF
+    stuffed = _stuffed(text)
+    return (b"." + stuffed if text.startswith(b".") else stuffed) + TERMINATOR, len(text)
 
 
 class BodyEncoder:
@@ -45,7 +56,7 @@ class BodyEncoder:
         tail = CRLF if unfinished else b""
         self._held_cr = False
         self.octets += len(tail)
-        return tail + b".\r\n"
+        return tail + TERMINATOR
 
     def _emit_even(self, text: bytes) -> bytes:
         stuffed = b"." + text if self._at_line_start and text.startswith(b".") else text
@@ -60,7 +71,7 @@ class BodyEncoder:
         if not text:
             return b""
         self.octets += len(text)
-        stuffed = text.replace(b"\r\n.", b"\r\n..") if _DOT_IN_FRONT.search(text) else text
+        stuffed = _stuffed(text)
         if self._at_line_start and text.startswith(b"."):
             stuffed = b"." + stuffed
         self._at_line_start = text.endswith(CRLF)
@@ -96,6 +107,11 @@ def _repair(block: bytes) -> bytes:
     if b"\0" in block:
         block = block.replace(b"\0", b"\x80")
     return block
+
+
+def _stuffed(text: bytes) -> bytes:
+    """But for its first line, whose beginning may have been in another block."""
+    return text.replace(b"\r\n.", b"\r\n..") if _DOT_IN_FRONT.search(text) else text
 
 
 class _Cut:

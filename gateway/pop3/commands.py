@@ -46,7 +46,7 @@ class _Usage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    states: frozenset[State]
+    states: tuple[State, ...]
     read: Callable[[str, bytes | None], Command]  # verb, and all after the first space (None without one)
     usage: str
 
@@ -106,9 +106,9 @@ _message = _numbers(1, 1)
 _perhaps_message = _numbers(0, 1)
 _message_and_lines = _numbers(2, 2)
 
-_BEFORE = frozenset({State.AUTHORIZATION})
-_AFTER = frozenset({State.TRANSACTION})
-_BOTH = _BEFORE | _AFTER
+_BEFORE = (State.AUTHORIZATION,)
+_AFTER = (State.TRANSACTION,)
+_BOTH = _BEFORE + _AFTER
 
 COMMANDS: dict[str, _Row] = {
     # RFC 1939

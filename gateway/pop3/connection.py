@@ -8,7 +8,7 @@ Events are pulled one by one, because a reply may change what the next line mean
 (RFC 2449 section 6.6) behind PASS are read in the state that PASS led to.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from enum import Enum
 from typing import Literal
 
@@ -73,7 +73,7 @@ class Connection:
             return self._too_long()
         return self._read(line)
 
-    def send(self, reply: Reply) -> Iterator[bytes]:
+    def send(self, reply: Reply) -> Iterable[bytes]:
         """The octets of a reply; the state moves as the reply says."""
         self.state = next_state(self.state, reply.change)
         if reply.change is Change.TLS_STARTS:

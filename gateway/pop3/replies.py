@@ -8,6 +8,7 @@ from gateway.pop3.states import Change
 
 STATUS_LINE_LIMIT = 512  # octets with CRLF: RFC 2449 section 4
 TERMINATOR = b".\r\n"
+LINES_A_BLOCK = 2000  # some tens of kilobytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +35,20 @@ class Reply:
         line = f"{self.status} {printable}" if printable or self.status == "+" else self.status
         return line.encode("ascii") + b"\r\n"
 
-    def encode(self) -> Iterator[bytes]:
-        """The whole reply in blocks of some tens of kilobytes, so that 100,000 lines are not one string."""
+    def encode(self) -> Iterable[bytes]:
+        """The whole reply in blocks, so that 100,000 lines are not one string."""
         head = self.head()
-        if self.lines is None:
-            yield head + self.message
-            return
-        block = [head]
-        for count, line in enumerate(self.lines, 1):
-            block.append(line.encode("ascii") + b"\r\n")
-            if not count % _LINES_A_BLOCK:
-                yield b"".join(block)
-                block.clear()
-        yield b"".join([*block, TERMINATOR])
+        return (head + self.message,) if self.lines is None else _blocks(head, self.lines)
 
 
-_LINES_A_BLOCK = 2000
+def _blocks(head: bytes, lines: Iterable[str]) -> Iterator[bytes]:
+    block = [head]
+    for count, line in enumerate(lines, 1):
+        block.append(line.encode("ascii") + b"\r\n")
+        if not count % LINES_A_BLOCK:
+            yield b"".join(block)
+            block.clear()
+    yield b"".join([*block, TERMINATOR])
 
 
 def _made_printable(text: str) -> str:

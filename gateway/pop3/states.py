@@ -34,11 +34,13 @@ NEXT_STATE: dict[tuple[State, Change], State] = {
     (State.AUTHENTICATING, Change.CLOSE): State.CLOSED,
     (State.TRANSACTION, Change.CLOSE): State.CLOSED,
     (State.UPDATE, Change.CLOSE): State.CLOSED,
-} | {(state, Change.NONE): state for state in State}
+}
 
 
 def next_state(state: State, change: Change) -> State:
     """Where `change` leads; a pair that is not in the table is a bug in the caller."""
+    if change is Change.NONE:
+        return state
     try:
         return NEXT_STATE[state, change]
     except KeyError:

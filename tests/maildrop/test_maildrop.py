@@ -73,8 +73,9 @@ class MaildropAgainstModel(RuleBasedStateMachine):
         message = self.message(number)
         if message is None:
             with pytest.raises(Refused):
-                self.drop.retrieve(number)
+                self.drop.find(number)
         else:
+            assert self.drop.find(number) == (message.uid, message.size)
             self.drop.retrieve(number)
             message.retrieved = True
             self.last = max(self.last, number)

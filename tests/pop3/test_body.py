@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.pop3 import BodyEncoder
+from gateway.pop3 import BodyEncoder, encode_message
 from tests.pop3.reference import Expected, expected
 
 
@@ -66,6 +66,8 @@ def test_it_equals_the_reference(message: bytes, top: int | None, data: st.DataO
     blocks = [message[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(message)], strict=True)]
     out, encoder = encoded(blocks, top)
     assert Expected(out, encoder.octets) == expected(message, top)
+    if top is None:
+        assert Expected(*encode_message(message)) == expected(message, None)
 
 
 @settings(max_examples=150, deadline=None)

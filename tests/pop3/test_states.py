@@ -12,7 +12,7 @@ def test_a_reply_without_a_change_changes_nothing(state: State) -> None:
 
 
 def test_nothing_leads_out_of_closed() -> None:
-    assert {after for (before, _), after in NEXT_STATE.items() if before is State.CLOSED} == {State.CLOSED}
+    assert not any(before is State.CLOSED for before, _ in NEXT_STATE)
 
 
 def test_only_a_login_leads_to_the_maildrop() -> None:
@@ -29,7 +29,12 @@ def test_only_a_login_leads_to_the_maildrop() -> None:
 
 @pytest.mark.parametrize(
     ("state", "change"),
-    [(state, change) for state in State for change in Change if (state, change) not in NEXT_STATE],
+    [
+        (state, change)
+        for state in State
+        for change in Change
+        if change is not Change.NONE and (state, change) not in NEXT_STATE
+    ],
 )
 def test_a_change_that_is_not_in_the_table_is_a_bug_of_the_caller(state: State, change: Change) -> None:
     with pytest.raises(ValueError, match="cannot happen"):
