@@ -1,5 +1,6 @@
 """The body stream: one FETCH, read block by block, that can stop in mid-literal; several small ones at once."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from gateway.errors import MessageGone, UpstreamError
@@ -21,6 +22,29 @@ def fetch_some(transport: Transport, uids: Iterable[int], octets: int | None) ->
         while not isinstance(response := responses.next(), Done):
             if isinstance(response, Fetch) and (found := _whole(transport, responses, response, names)):
                 yield found
+            yield from _here_whole(transport, names)
+
+
+# As nearly all servers answer (UID BODY.PEEK[]).
+_USUAL = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) (BODY\[\](?:<0>)?) \{([1-9]\d{0,6})\}\r\n")
+_USUAL_END = b")\r\n"
+
+
+def _here_whole(transport: Transport, names: frozenset[str]) -> list[tuple[int, bytes]]:
+    """The responses that are here already, whole, and look as usual: no need to read them piece by piece."""
+    found: list[tuple[int, bytes]] = []
+    held, at = transport.held, 0
+    with memoryview(held) as octets:
+        while usual := _USUAL.match(held, at):
+            uid, name, length = usual.groups()
+            begin, end = usual.end(), usual.end() + int(length)
+            at_end = end + len(_USUAL_END)
+            if octets[end:at_end] != _USUAL_END or name.decode("ascii") not in names:
+                break
+            found.append((int(uid), octets[begin:end].tobytes()))
+            at = at_end
+    transport.take(at)
+    return found
 
 
 def _whole(

@@ -36,7 +36,7 @@ class Transport:
 
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
-        self._buffer = bytearray()
+        self.held = bytearray()  # received, and not taken yet
         self.aborted = False
         self.unanswered = 0  # commands of our own reader's whose tagged line has not come
         self._commands = 0
@@ -68,7 +68,7 @@ class Transport:
 
     def start_tls(self, trust: Trust, endpoint: Endpoint) -> None:
         """After STARTTLS was accepted. What the server sent behind its OK came in clear: that is an attack."""
-        if self._buffer:
+        if self.held:
             raise ConnectionError("the server sent data in clear behind its answer to STARTTLS")
         self.socket.settimeout(self._left())
         self.socket = trust.shake_hands(self.socket, endpoint)
@@ -107,35 +107,35 @@ class Transport:
     def readline(self, limit: int = LINE_LIMIT) -> bytes:
         """A line with its CRLF; b"" at the end of the stream. Raises ConnectionError over the limit."""
         searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
+        while (end := self.held.find(b"\n", searched)) < 0:
+            searched = len(self.held)
             if searched > limit:
                 raise ConnectionError(f"the server sent a line of more than {limit} octets")
             if not self._fill():
                 return b""
         if end > limit:
             raise ConnectionError(f"the server sent a line of more than {limit} octets")
-        return self._take(end + 1)
+        return self.take(end + 1)
 
     def read_lines(self) -> bytes:
         """All whole lines that are here, at least one; b"" at the end of the stream."""
-        if b"\n" not in self._buffer:
+        if b"\n" not in self.held:
             line = self.readline()
-            return line + self.read_lines() if line and b"\n" in self._buffer else line
-        return self._take(self._buffer.rfind(b"\n") + 1)
+            return line + self.read_lines() if line and b"\n" in self.held else line
+        return self.take(self.held.rfind(b"\n") + 1)
 
     def read(self, octets: int) -> bytes:
         """Exactly so many octets, for a literal that is held whole. Raises ConnectionError if it is too large."""
         if octets > LITERAL_LIMIT:
             raise ConnectionError(f"the server announced a literal of {octets} octets where none is expected")
-        while len(self._buffer) < octets:
+        while len(self.held) < octets:
             if not self._fill():
                 raise ConnectionError("the server closed the connection within a literal")
-        return self._take(octets)
+        return self.take(octets)
 
     def read_some(self, most: int) -> bytes:
         """Up to `most` octets: what is here, or what comes next. The end of the stream is a ConnectionError."""
-        parts = [self._take(min(most, len(self._buffer)))] if self._buffer else []
+        parts = [self.take(min(most, len(self.held)))] if self.held else []
         have = sum(map(len, parts))
         while have < most and (not have or self._more_is_here()):
             part = self._receive(most - have)
@@ -147,24 +147,30 @@ class Transport:
             have += len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def take(self, octets: int) -> bytes:
+        """Of what is held."""
+        taken = bytes(self.held[:octets])
+        del self.held[:octets]
+        return taken
+
     def unread(self, octets: bytes) -> None:
         """Put back what was taken last."""
-        self._buffer[:0] = octets
+        self.held[:0] = octets
 
     def unasked(self) -> bytes:
         """What has come since the last answer, without waiting for more. OSError where the connection is over."""
         self.socket.setblocking(False)
         with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):  # it was a TLS ticket, or half a record
-            while len(self._buffer) <= UNASKED_OCTETS and self._more_is_here():
+            while len(self.held) <= UNASKED_OCTETS and self._more_is_here():
                 part = self.socket.recv(RECEIVE_OCTETS)
                 if not part:
                     raise ConnectionError("the server closed the connection")
-                self._buffer += part
-        return self._take(len(self._buffer))
+                self.held += part
+        return self.take(len(self.held))
 
     def shrink(self) -> None:
         """Give back the memory of a buffer that was large once."""
-        self._buffer = bytearray(self._buffer)
+        self.held = bytearray(self.held)
 
     def abort(self) -> None:
         """From any thread: wake whoever waits on this connection, with an error. It is still to be closed."""
@@ -174,17 +180,12 @@ class Transport:
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._buffer.clear()
+        self.held.clear()
         self.socket.close()
-
-    def _take(self, octets: int) -> bytes:
-        taken = bytes(self._buffer[:octets])
-        del self._buffer[:octets]
-        return taken
 
     def _fill(self) -> bool:
         part = self._receive(RECEIVE_OCTETS)
-        self._buffer += part
+        self.held += part
         return bool(part)
 
     def _receive(self, most: int) -> bytes:

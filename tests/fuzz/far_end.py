@@ -46,13 +46,13 @@ class FarEnd(Transport):
     def unasked(self) -> bytes:
         if not self._flight and not self._flights:
             raise ConnectionError("the server closed the connection")
-        came, self._flight = bytes(self._buffer) + self._flight, b""
-        self._buffer.clear()
+        came, self._flight = bytes(self.held) + self._flight, b""
+        self.held.clear()
         return came
 
     def _receive(self, most: int) -> bytes:
         self._left()
-        demand(len(self._buffer) <= HELD_OCTETS, f"{len(self._buffer)} octets are held")
+        demand(len(self.held) <= HELD_OCTETS, f"{len(self.held)} octets are held")
         if not self._flight and self._flights:
             self._flight = _ANSWER.sub(self._tag, self._flights.pop(0))
             self.said += self._flight
@@ -87,7 +87,7 @@ class Endless(FarEnd):
         self._said = 0
 
     def _end(self, most: int) -> bytes:
-        demand(len(self._buffer) <= self._most_held, f"{len(self._buffer)} octets are held")
+        demand(len(self.held) <= self._most_held, f"{len(self.held)} octets are held")
         if self._said > ENDLESS_OCTETS:
             raise TimeoutError("the time for this exchange is over")
         piece = (self._again * (RECEIVE_OCTETS // len(self._again) + 1))[:most]

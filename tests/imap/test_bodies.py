@@ -127,7 +127,7 @@ def test_a_large_message_comes_in_blocks_that_are_not_larger_than_256_kib() -> N
         blocks = [reader.open()]
         while not reader.finished:
             blocks.append(reader.read())
-        assert len(transport._buffer) == 0
+        assert len(transport.held) == 0
     assert b"".join(blocks) == text
     assert max(map(len, blocks)) <= BLOCK_OCTETS
 

@@ -123,7 +123,7 @@ def test_a_line_without_end_is_an_error_and_not_a_lot_of_memory() -> None:
     transport = Scripted(*[b"* OK " + b"x" * 60_000] * 100)
     with pytest.raises(ConnectionError):
         Responses(transport, b"T").next()
-    assert len(transport._buffer) < 3 * LINE_LIMIT
+    assert len(transport.held) < 3 * LINE_LIMIT
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_line_without_end_is_refused() -> None:
     transport = Scripted(*[b"x" * RECEIVE_OCTETS] * 100)
     with pytest.raises(ConnectionError, match=f"a line of more than {LINE_LIMIT} octets"):
         transport.readline()
-    assert len(transport._buffer) <= LINE_LIMIT + RECEIVE_OCTETS
+    assert len(transport.held) <= LINE_LIMIT + RECEIVE_OCTETS
 
 
 def test_a_literal_that_would_be_held_whole_is_refused_before_it_is_read() -> None:

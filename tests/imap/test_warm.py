@@ -431,6 +431,6 @@ async def test_it_rests_without_what_the_last_session_left_in_memory(fake: FakeI
     assert client is not None
     await commit(mailbox, retrieved=tuple(mailbox.snapshot.uids))
     await mailbox.close()
-    assert sys.getsizeof(client.transport._buffer) < 1000
+    assert sys.getsizeof(client.transport.held) < 1000
     assert not client._imap.untagged_responses
     assert not client._imap._cmd_log

@@ -188,10 +188,10 @@ async def test_one_that_fails_then_is_gone(
 
 
 def at_most(fake: FakeImap, count: int, answer: str) -> None:
-    """With more connections than so many, a login gets this answer."""
+    """Where so many are logged in, a login gets this answer. One that was refused does not count, open or not."""
 
     def crowded(*_: object) -> bool:
-        return sum("LOGOUT" not in connection.verbs for connection in fake.open) > count
+        return sum(bool(connection.user) and "LOGOUT" not in connection.verbs for connection in fake.open) >= count
 
     fake.on("LOGIN", Say(answer), when=crowded)
 
