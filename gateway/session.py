@@ -6,6 +6,7 @@ without a task: only a login, QUIT, and a message that was not read ahead wait f
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.authorization import Authorization
 from gateway.errors import GatewayError, Refused
@@ -184,20 +185,20 @@ class Session:
         if octets is None:
             return None
         text, length = encode_message(octets)
-        self._retrieved(number, length)
+        self._retrieved(number, uid, size, length)
         return ok(f"{size} octets", message=text)
 
     async def _retr(self, command: Command) -> Transfer:
         number = command.numbers[0]
         uid, size = self._drop.find(number)
         body = await self._mailbox.open_body(uid)
-        return Transfer(ok(f"{size} octets"), whole(body, lambda octets: self._retrieved(number, octets)))
+        return Transfer(ok(f"{size} octets"), whole(body, partial(self._retrieved, number, uid, size)))
 
-    def _retrieved(self, number: int, octets: int) -> None:
+    def _retrieved(self, number: int, uid: int, size: int, octets: int) -> None:
+        """`size`: as it is listed; `octets`: as it was."""
         self._drop.retrieve(number)
         self.tally.retrieved += 1
         self.tally.retrieved_octets += octets
-        uid, size = self._drop.find(number)
         if octets != size:
             self._mailbox.learn(uid, octets)
 

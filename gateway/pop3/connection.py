@@ -57,6 +57,9 @@ class Connection:
         if self.state is State.CLOSED:
             self._forget()
             return NEED_DATA
+        if self._at == len(self._buffer):  # nearly always, after a command that was not pipelined
+            self._forget()
+            return NEED_DATA
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
             self._buffer = self._buffer[self._at :]
