@@ -124,10 +124,8 @@ class Connections:
         """Where the server has too many connections, ours that do nothing make room."""
         try:
             return connect_and_log_in(account, self._timeouts)
-        except UpstreamRefused as error:
-            leaving = self._warm.withdraw(account)
-            if not leaving and isinstance(error, UpstreamFull):
-                leaving = self._warm.withdraw_one(account.endpoint)
+        except UpstreamFull:
+            leaving = self._warm.withdraw(account) or self._warm.withdraw_one(account.endpoint)
             if not leaving:
                 raise
         say_goodbye_to_all(leaving, FAREWELL_SECONDS)  # waited for: the server counts them until they are gone

@@ -7,7 +7,7 @@ flags of every message that was read since, and of VANISHED for EXPUNGE, which I
 
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import StateError, UpstreamError
@@ -128,16 +128,33 @@ class Recollection:
         self._kept = listings.recall(self._key)
         self._looked = 0.0 if self._kept is None else self._kept.looked
         self._known = self._kept if 0 <= time.time() - self._looked < BELIEVED_SECONDS else None
+        self._is_fresh = False  # the snapshot has no size that was not told on this connection
 
     def take_snapshot(self, client: Client, seconds: float) -> Snapshot:
         """Raises UpstreamError."""
         found = look(client, self._folder, seconds, self._known)
+        self._is_fresh = bool(found.why_whole)
         if found.why_whole:
             self._looked = time.time()
             if question(self._known) != EVERYTHING:
                 self._emit(ListingVoid(self._user, found.why_whole))
         self._learn(Listing.of(found.snapshot, self._looked, found.date))
         return found.snapshot
+
+    def demand_same(self, client: Client, seconds: float, listed: Mapping[int, int]) -> None:
+        """Before messages are deleted: they must have the sizes, by UID, that they are listed with.
+
+        What is remembered is proved by few questions, and a server that gives UIDs a second time may answer those
+        as before. Nothing irreversible is done on such a proof. Raises UpstreamError.
+        """
+        if self._is_fresh:
+            return
+        with translated("looking at what is to be deleted"):
+            now = Selection(client.transport, self._folder, seconds).sizes_of(listed)
+        for uid, octets in now.items():
+            if octets != listed[uid]:
+                self._learn(None)
+                raise UpstreamError(f"UID {uid} is another message than it was, under the same UIDVALIDITY")
 
     def deleted(self, uids: Iterable[int]) -> None:
         """By us, or nearly so: the next look asks whether they are gone."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gateway.errors import (
     BadCredentials,
@@ -25,13 +25,16 @@ from gateway.imap.faults import translated
 from gateway.imap.link import Timeouts
 from gateway.imap.listing import Recollection
 from gateway.imap.pursuit import HeldBody, Pursuit
-from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot, given_anew
+from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot, Window, given_anew
 from gateway.ports import Account, Body, Listings, forget_copied
 from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
 from gateway.threads import Threads
 
 # The rest of a body that nobody wants: up to so many octets it is read and the connection kept.
 DISCARD_OCTETS = 1_048_576
+
+# What is read ahead when QUIT comes: so long its end is waited for, rather than a new connection made.
+UNWANTED_SECONDS = 0.3
 
 _T = TypeVar("_T")
 
@@ -65,7 +68,7 @@ class UpstreamMailbox:
         self._account = account
         self._recollection = recollection
         self._client: Client | None = client
-        self._at_work = 0  # threads that use the connection
+        self._working: Future[Any] | None = None  # what a thread did last with the connection, or does
         self._listed = snapshot  # as the mailbox looked on this connection
         self._connections = means.connections
         self._threads = means.threads
@@ -113,32 +116,32 @@ class UpstreamMailbox:
     def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
         return self._ahead.at_hand(uid, octets)
 
-    async def _fetch_some(self, uids: tuple[int, ...], octets: int | None) -> list[tuple[int, bytes]]:
+    async def _fetch_some(self, window: Window, octets: int | None, came: dict[int, bytes]) -> None:
         """Those that come as they are listed. Raises GatewayError."""
         client = self._client
         if client is None:
-            return []
-
-        wanted = frozenset(uids)
+            return
 
         def is_as_listed(uid: int, length: int) -> bool:
             listed = self.snapshot.size_of(uid)
             return self._sizes_differ or length == min(listed, octets or listed)
 
-        def fetch() -> dict[int, bytes]:
+        def fetch() -> None:
             """Holds nothing else, whatever a server sends, and how often."""
             client.transport.allow(self._timeouts.response)
             with translated("reading ahead"):
-                came = fetch_some(client.transport, uids, octets)
-                return {uid: body for uid, body in came if uid in wanted and is_as_listed(uid, len(body))}
+                for uid, body in fetch_some(client.transport, window, octets):
+                    if len(body) <= window.get(uid, 0) and uid not in came and is_as_listed(uid, len(body)):
+                        came[uid] = body
 
-        return list((await self._guarded(client, fetch)).items())
+        await self._guarded(client, fetch)
 
     def learn(self, uid: int, octets: int) -> None:
         """An IMAP server is not told what it should know."""
 
     async def commit(self, plan: CommitPlan, on_copied: Callable[[Sequence[int]], None] = forget_copied) -> bool:
         copied = set(plan.copied)
+        await self._ahead.stop(UNWANTED_SECONDS)
 
         def note_copied(uids: Sequence[int]) -> None:
             there = self._listed.sizes_of(uids)  # a COPY of what is away for a moment is OK, and copies nothing
@@ -146,6 +149,7 @@ class UpstreamMailbox:
             on_copied(tuple(there))
 
         def delete(client: Client) -> bool:
+            self._recollection.demand_same(client, self._timeouts.response, self._listed.sizes_of(plan.delete))
             left = replace(plan, copied=frozenset(copied))
             commit.delete(client, left, self._account, self._timeouts.response, note_copied)
             self._recollection.deleted(plan.delete)
@@ -169,12 +173,13 @@ class UpstreamMailbox:
     async def close(self) -> None:
         """Nobody waits for the farewell, where there is one."""
         await self._ahead.stop()
-        client, self._client = self._client, None
+        client = self._client
         if client is None:
             return
-        if self._at_work:
-            self._connections.dismiss(client)
+        if self._working is not None and not self._working.done():
+            self._abandon_at_work(client, self._working)
         else:
+            self._client = None
             self._connections.give_back(self._account, client)
 
     async def read_block(self, client: Client, reader: BodyReader) -> bytes:
@@ -244,26 +249,24 @@ class UpstreamMailbox:
     async def _guarded(self, client: Client, work: Callable[[], _T]) -> _T:
         """Whatever leaves the connection in doubt ends it: a fault within an answer, a task that is cancelled."""
 
-        def run() -> _T:
-            try:
-                return work()
-            finally:
-                if client.transport.aborted:  # by a cancelled task: only now is nobody reading any more
-                    client.transport.close()
-
-        self._at_work += 1
+        self._working = working = self._threads.submit(work)
         try:
-            return await self._threads.run(run)
+            return await self._threads.result(working)
         except UpstreamRefused:
             raise  # a tagged NO: the connection is as good as before
         except UpstreamError:
             self._drop(client)
             raise
         except asyncio.CancelledError:
-            client.transport.abort()
+            self._abandon_at_work(client, working)
             raise
-        finally:
-            self._at_work -= 1
+
+    def _abandon_at_work(self, client: Client, working: "Future[Any]") -> None:
+        """A thread may be reading still: it is woken, and the connection is closed when it has ended."""
+        if self._client is client:
+            self._client = None
+        client.transport.abort()
+        working.add_done_callback(lambda _: client.transport.close())
 
     def _reconnect(self) -> tuple[Client, Snapshot]:
         client = self._connections.log_in(self._account)

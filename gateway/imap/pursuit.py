@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError, UpstreamSilent
-from gateway.maildrop import ReadAhead
+from gateway.maildrop import ReadAhead, Window
 from gateway.telemetry.events import Event, ReadAheadFailed
 
-# UIDs and a part, as ReadAhead has them → (UID, octets) of those that came.
-Fetch = Callable[[tuple[int, ...], int | None], Awaitable[list[tuple[int, bytes]]]]
+Fetch = Callable[[Window, int | None, dict[int, bytes]], Awaitable[None]]
 
 
 class Pursuit:
     """Of one session. Whoever else wants the connection waits for settled(): it does one thing at a time."""
 
     def __init__(self, ahead: ReadAhead, fetch: Fetch, user: str, emit: Callable[[Event], None]) -> None:
+        """`fetch` takes a window, a part, and where to put what comes by UID: it may fail, and some have come."""
         self._ahead = ahead
         self._fetch = fetch
         self._user = user
@@ -37,7 +37,8 @@ class Pursuit:
         await self.settled()
         if (held := self._ahead.take(uid, part)) is not None:
             return held
-        await self._run(self._ahead.next_window())
+        if self._ahead.is_next(uid):
+            await self._run(self._ahead.next_window())
         return self._ahead.take(uid, part)
 
     async def settled(self) -> None:
@@ -46,8 +47,10 @@ class Pursuit:
             await asyncio.wait({task})
             task.result()
 
-    async def stop(self) -> None:
+    async def stop(self, patience: float = 0.0) -> None:
+        """No more of it is wanted. A window that ends within `patience` seconds leaves the connection well."""
         if (task := self._task) is not None:
+            await asyncio.wait({task}, timeout=patience)
             task.cancel()
             await asyncio.wait({task})
         self._ahead.forget()
@@ -57,20 +60,23 @@ class Pursuit:
         if not task.cancelled():
             task.exception()  # who waited for it has it
 
-    async def _run(self, window: tuple[int, ...]) -> None:
+    async def _run(self, window: Window) -> None:
         """What fails here is met again when the client asks for it; but no client waits twice for silence."""
         if not window:
             return
-        began = time.monotonic()
+        began, failed = time.monotonic(), True
+        came: dict[int, bytes] = {}
         try:
-            for uid, octets in await self._fetch(window, self._ahead.part):
-                self._ahead.put(uid, octets)
+            await self._fetch(window, self._ahead.part, came)
+            failed = False
         except UpstreamSilent:
             raise
         except GatewayError as error:
             self._emit(ReadAheadFailed(self._user, str(error)))
         finally:
-            self._ahead.settle(window, time.monotonic() - began)
+            for uid, octets in came.items():
+                self._ahead.put(uid, octets)
+            self._ahead.settle(window, time.monotonic() - began, failed=failed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ after SELECT (RFC 3501 section 5.5), but the tagged lines of both may come last.
 
 import re
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain
 
 from imapclient.imap_utf7 import encode as encode_utf7
@@ -15,7 +15,7 @@ from gateway.errors import UpstreamDeclined, UpstreamError, UpstreamUnusable
 from gateway.imap.responses import Count, Data, Done, Fetch, Responses
 from gateway.imap.rows import Rows, is_ascending
 from gateway.imap.transport import LINE_LIMIT, Transport
-from gateway.imap.uid_set import range_set
+from gateway.imap.uid_set import range_set, uid_sets
 from gateway.maildrop import Selected
 from gateway.maildrop.listing import MOST_MESSAGES, Question
 
@@ -67,7 +67,7 @@ class Selection:
     def search(self, *, compact: bool) -> "array[int] | None":
         """All UIDs, ascending; None when the server declines. `compact`: as ranges, by ESEARCH (RFC 4731)."""
         self._begin()
-        most = self.exists + ARRIVING
+        left = most = self.exists + ARRIVING
         tag = self._transport.new_tag()
         self._send(tag + b" UID SEARCH RETURN (ALL) ALL\r\n" if compact else tag + b" UID SEARCH ALL\r\n")
         limit = LINE_LIMIT + _UID_OCTETS * most
@@ -76,7 +76,8 @@ class Selection:
         try:
             while not isinstance(response := responses.next(), Done):
                 if isinstance(response, Data) and response.name in _RESULTS:
-                    found.append(_RESULTS[response.name](response.text, most))
+                    found.append(_RESULTS[response.name](response.text, left))
+                    left -= len(found[-1])
                 elif isinstance(response, Count):
                     self._hear(response)
         except UpstreamError:
@@ -87,6 +88,22 @@ class Selection:
             return None
         uids = found.pop() if len(found) == 1 else array("I", chain(*found))
         return uids if is_ascending(uids) else array("I", sorted(set(uids)))
+
+    def sizes_of(self, uids: Iterable[int]) -> dict[int, int]:
+        """Octets by UID, of those that are there: without a SELECT before, of the mailbox that is open."""
+        sizes: dict[int, int] = {}
+        wanted = frozenset(uids)
+        for uid_set in uid_sets(sorted(wanted)):
+            tag, rows = self._transport.new_tag(), Rows()
+            self._send(b"%s %s\r\n" % (tag, _fetch(uid_set, b"RFC822.SIZE")))
+            responses = Responses(self._transport, tag, "asking for sizes")
+            while not isinstance(response := responses.next(), Done):
+                if isinstance(response, Fetch):
+                    rows.add(response, responses)
+                if len(rows) > 2 * len(wanted) + ARRIVING:
+                    raise UpstreamError(f"the server tells of more than {len(wanted)} sizes, and goes on")
+            sizes |= rows.sizes()
+        return {uid: octets for uid, octets in sizes.items() if uid in wanted}
 
     def _send(self, commands: bytes) -> None:
         self._transport.allow(self._seconds)
@@ -197,7 +214,10 @@ def _number(codes: dict[bytes, bytes], name: bytes) -> int:
 
 def _plain_result(text: bytes, most: int) -> "array[int]":
     """`* SEARCH 1 2 3`"""
-    return array("I", map(int, text.split(None, most)))
+    uids = array("I", map(int, text.split()))
+    if len(uids) > most:
+        raise UpstreamError(f"the server tells of {len(uids) - most} messages too many")
+    return uids
 
 
 def _compact_result(text: bytes, most: int) -> "array[int]":
@@ -208,7 +228,7 @@ def _compact_result(text: bytes, most: int) -> "array[int]":
         low, _, high = part.partition(b":")
         first, last = sorted((int(low), int(high or low)))
         if last - first > most - len(uids):
-            raise UpstreamError(f"the server tells of more than {most} messages")
+            raise UpstreamError(f"the server tells of {last - first + 1 - most + len(uids)} messages too many")
         uids.extend(range(first, last + 1))
     return uids
 

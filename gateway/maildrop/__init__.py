@@ -1,6 +1,6 @@
 """The idea between POP3 and IMAP, pure: a numbered, frozen, deletable list of messages."""
 
-from gateway.maildrop.ahead import Allowance, ReadAhead
+from gateway.maildrop.ahead import Allowance, ReadAhead, Window
 from gateway.maildrop.doubt import UNSTABLE, Caution, Sighting, Verdict, judge
 from gateway.maildrop.listing import Listing, Selected
 from gateway.maildrop.maildrop import Maildrop
@@ -38,6 +38,7 @@ __all__ = [
     "Sighting",
     "Snapshot",
     "Verdict",
+    "Window",
     "given_anew",
     "intend",
     "judge",

@@ -6,11 +6,13 @@ guesses. The same for TOP, with the beginnings of messages.
 """
 
 from bisect import bisect_left
+from collections.abc import Mapping
 
 from gateway.maildrop.snapshot import Snapshot
 
 CONSECUTIVE = 2  # messages asked for in order, before the first guess
 FIRST_WINDOW = 4  # messages of the first guess
+FIRST_OCTETS = 65_536  # of it, for a client may wait for all of them; twice as many after each that was quick
 MOST_MESSAGES = 1024  # of one guess: its command is still one line that every server takes
 LARGEST_OCTETS = 262_144  # a message over this is streamed when it is asked for
 SLACK = 16  # an octet in so many, and so many more: some servers' sizes are not quite those of the messages
@@ -19,6 +21,9 @@ SLOW_SECONDS = (
 )
 SESSION_OCTETS = 1_048_576  # held and on their way
 PROCESS_OCTETS = 67_108_864  # of all sessions
+
+
+Window = Mapping[int, int]  # UID, ascending → octets that are allowed for
 
 
 class Allowance:
@@ -51,6 +56,7 @@ class ReadAhead:
         self._next = 0  # the index that would go on with it
         self._ahead = 0  # the index behind the last one that was guessed
         self._window = 0  # messages of the last guess
+        self._most_octets = FIRST_OCTETS  # of the next one
 
     def asked(self, uid: int, part: int | None) -> None:
         """The client wants this one."""
@@ -58,8 +64,9 @@ class ReadAhead:
         if part != self.part or (index != self._next and uid not in self._expected):
             self.forget()
             self._run = 0
-        if uid not in self._expected:
             self._ahead = index
+        if uid not in self._expected:
+            self._ahead = max(self._ahead, index)  # never back over what is held
         elif index > self._next:
             for passed in self._uids[self._next : index]:
                 self._release(passed)
@@ -76,12 +83,16 @@ class ReadAhead:
             self._release(uid)
         return held
 
-    def next_window(self) -> tuple[int, ...]:
-        """UIDs to fetch now, ascending, with the part that was asked for last; () when there is no reason to."""
+    def is_next(self, uid: int) -> bool:
+        """Whether the next window would begin with this one."""
+        return self._ahead < len(self._uids) and self._uids[self._ahead] == uid
+
+    def next_window(self) -> Window:
+        """What to fetch now, with the part that was asked for last; nothing when there is no reason to."""
         if self._run < CONSECUTIVE or 2 * len(self._expected) > self._window:
-            return ()
+            return {}
         size = min(max(2 * self._window, FIRST_WINDOW), MOST_MESSAGES)
-        room = SESSION_OCTETS - sum(self._expected.values())
+        room = min(SESSION_OCTETS - sum(self._expected.values()), self._most_octets)
         begin = self._ahead
         while self._ahead < len(self._uids) and self._ahead - begin < size:
             octets = self._room_for(self._ahead)
@@ -91,20 +102,28 @@ class ReadAhead:
             self._expected[self._uids[self._ahead]] = octets
             self._ahead += 1
         self._window = self._ahead - begin
-        return tuple(self._uids[begin : self._ahead])
+        return {uid: self._expected[uid] for uid in self._uids[begin : self._ahead]}
 
     def put(self, uid: int, octets: bytes) -> None:
         """A message of a window has come."""
         if uid in self._expected and len(octets) <= self._expected[uid]:
             self._held[uid] = octets
 
-    def settle(self, window: tuple[int, ...], seconds: float) -> None:
-        """No more of this window will come, which took so long."""
-        if seconds > SLOW_SECONDS:
+    def settle(self, window: Window, seconds: float, *, failed: bool = False) -> None:
+        """No more of this window will come, which took so long. One that failed is begun again behind the first
+        message that did not come: it may be that one, and then it is met when the client asks for it.
+        """
+        missing = [uid for uid in window if uid not in self._held]
+        for uid in missing:
+            self._release(uid)
+        if failed and missing:
+            self._window = 0
+            self._ahead = bisect_left(self._uids, missing[0]) + 1
+        elif seconds > SLOW_SECONDS:
             self._window = len(window) // 4
-        for uid in window:
-            if uid not in self._held:
-                self._release(uid)
+            self._most_octets = max(self._most_octets // 4, FIRST_OCTETS)
+        else:
+            self._most_octets = min(self._most_octets * 2, SESSION_OCTETS)
 
     def forget(self) -> None:
         """All guesses were wrong, or are no longer of use."""

@@ -22,7 +22,7 @@ from gateway.transfer import Transfer
 
 HANDSHAKE_SECONDS = 30.0
 STRANGER_LINGER_SECONDS = 2.0
-TURN_COMMANDS = 32  # answered from memory in a row before others get their turn
+TURN_COMMANDS = 32  # answered in a row before others get their turn
 FLUSH_OCTETS = 65_536  # of replies are gathered before they are sent: pipelined commands get one packet
 
 
@@ -56,6 +56,7 @@ class Conversation:
         self._connection = Connection()
         self._pending: list[bytes] = []
         self._pending_octets = 0
+        self._turn = 0  # commands that the task has answered in a row
         self._due: Pop3Event | Reply | None = None  # for the task to answer, or to send
         self._login_by = time.monotonic() + patience.login
         self._stopped = ""
@@ -115,12 +116,13 @@ class Conversation:
                     # RFC 1939 section 3: close without a response, and without removing anything.
                     return "idle for too long" if self.session.authorized else "no login in time"
             due, self._due = self._due, None
+            self._turn += 1
+            if due is None or self._turn >= TURN_COMMANDS:  # none of what follows need wait by itself
+                await self._give_way()
             if isinstance(due, Reply):
                 await self._send(due)
             elif due is not None:
                 await self._send(await self.session.answer(due))
-            else:
-                await self._give_way()
             if self._connection.state is State.CLOSED:
                 await self._flush()
                 return "QUIT" if _is_quit(self._last) else "too many failed logins"
@@ -157,6 +159,7 @@ class Conversation:
 
     async def _give_way(self) -> None:
         """Pipelined commands never wait by themselves: without this, one client could hold all others up."""
+        self._turn = 0
         if self._wire.is_full:
             await self._wire.drain(self._stalled())
         else:

@@ -1,6 +1,7 @@
 """A mailbox that is remembered: what a look at it costs, and that it is never believed too much."""
 
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -565,3 +566,54 @@ async def test_a_quit_whose_listing_cannot_be_kept_is_a_quit(
     await commit(mailbox, delete=(60, 61))
     assert [type(event) for event in upstream.events] == [ListingNotKept]
     assert await session(fake, upstream) == ([*UNDATED, "ALL"], 3)
+
+
+async def test_what_is_deleted_has_the_size_that_is_remembered(fake: FakeImap, upstream: Upstream) -> None:
+    """This server gives UIDs by place: an old message went, another came among the old ones, and the rest moved.
+
+    What a look at a known mailbox asks for is as it was: UIDVALIDITY, UIDNEXT, EXISTS, the youngest message.
+    """
+    await remember(fake, upstream)
+    fake.expunge("ann", [10])
+    [arrived] = fake.deliver("ann", [numbered(5000)])
+    validity = fake.uid_validity("ann")
+    order = [uid for uid in range(4, 103) if uid != 10]
+    order.insert(50, arrived)
+    moved = dict(zip(order, range(4, 103), strict=True))
+    fake.renumber("ann", validity=validity, uids=moved)
+    mailbox = await upstream.open()
+    before = [stored.octets for stored in fake.messages("ann")]
+    with pytest.raises(UpstreamError, match="UID 30 is another message"):
+        await commit(mailbox, delete=(30, 31))
+    assert [stored.octets for stored in fake.messages("ann")] == before
+    await session(fake, upstream)  # whole, and right again
+
+
+async def test_that_is_asked_of_a_known_mailbox_only_and_of_these_messages(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    listed = await upstream.open()
+    before = len(asked(fake))
+    await commit(listed, delete=(60,))
+    assert asked(fake)[before:] == ["UID 60"]  # whether it is gone
+    await upstream.open()
+    known = await upstream.open()
+    before = len(asked(fake))
+    await commit(known, delete=(61, 62, 90))
+    assert asked(fake)[before:] == ["61:62,90", "UID 61:62,90"]
+
+
+@pytest.mark.parametrize(
+    "line", ['* ESEARCH (TAG "GW1") UID ALL 1:100000', f"* SEARCH {' '.join(map(str, range(1, 3000)))}"]
+)
+async def test_a_search_without_an_end_is_refused_before_it_is_held(
+    fake: FakeImap, upstream: Upstream, line: str
+) -> None:
+    await remember(fake, upstream)
+    fake.expunge("ann", [50])
+    fake.on("UID SEARCH", Insert(*[line] * 300))
+    tracemalloc.start()
+    with pytest.raises(UpstreamError, match="too many"):
+        await upstream.open()
+    assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    tracemalloc.stop()

@@ -15,7 +15,7 @@ from gateway.errors import (
 )
 from gateway.imap.mailbox import DISCARD_OCTETS
 from gateway.imap.transport import BLOCK_OCTETS
-from tests.fakes.faults import Edit, Insert, Say, Stall
+from tests.fakes.faults import Edit, Hold, Insert, Say, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
 from tests.fakes.row_faults import (
@@ -31,7 +31,7 @@ from tests.fakes.row_faults import (
     WholeBody,
     Without,
 )
-from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, read
+from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, commit, read
 
 LARGE = bytes(range(256)) * 4096  # a megabyte
 HUGE = bytes(range(256)) * 8192
@@ -234,3 +234,35 @@ async def test_of_what_comes_ahead_only_what_was_asked_for_is_held(
     assert mailbox.at_hand(3) == THREE
     assert tracemalloc.get_traced_memory()[1] < 10 * large
     tracemalloc.stop()
+
+
+async def test_where_sizes_differ_a_window_holds_no_more_than_it_is_allowed(
+    fake: FakeImap, upstream: Upstream
+) -> None:
+    """A server whose sizes are not those of its messages may send a megabyte for each of twenty octets."""
+    large = 500_000
+    uids = fake.deliver("ann", [b"x" * large] * 20)
+    fake.on("UID FETCH", Item("RFC822.SIZE", "20"), has="RFC822.SIZE")
+    mailbox = await upstream.open()
+    tracemalloc.start()
+    for uid in uids[:4]:
+        held = mailbox.at_hand(uid)
+        body = held or b"".join([block async for block in await mailbox.open_body(uid)])
+        assert body == b"x" * large
+        await asyncio.sleep(0.2)  # for what is read ahead meanwhile
+    assert tracemalloc.get_traced_memory()[1] < 6 * large
+    tracemalloc.stop()
+
+
+async def test_quit_does_not_wait_for_messages_that_nobody_will_take(fake: FakeImap, upstream: Upstream) -> None:
+    uids = fake.deliver("ann", [THREE] * 40)
+    mailbox = await upstream.open()
+    for uid in uids[:2]:
+        assert (mailbox.at_hand(uid) or await read(mailbox, uid)) == THREE
+    go_on = threading.Event()
+    fake.on("UID FETCH", Hold(go_on), has="BODY")
+    assert mailbox.at_hand(uids[2]) == THREE  # and now more are read ahead
+    await asyncio.sleep(0)
+    await commit(mailbox, delete=(uids[0],))
+    assert uids[0] not in [stored.uid for stored in fake.messages("ann")]
+    go_on.set()

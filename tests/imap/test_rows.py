@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError, UpstreamError, UpstreamRefused, UpstreamUnreachable
 from gateway.imap.faults import translated
 from gateway.imap.selection import Selection
-from gateway.maildrop.listing import EVERYTHING
+from gateway.maildrop.listing import EVERYTHING, Question
 from tests.imap.wire import Scripted, cut, every_cut
 
 SELECTED = b"* 1 EXISTS\r\n* OK [UIDVALIDITY 9] valid\r\nGW1 OK [READ-WRITE] done\r\n"
@@ -129,3 +129,14 @@ def test_an_answer_outside_the_grammar_is_an_error(answer: bytes, kind: type[Gat
     with pytest.raises(kind) as caught:
         listed(answer)
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("date", "kept"), [(b"17-Jul-1996 02:44:25 -0700", b"17-Jul-1996 02:44:25 -0700"), (b"x" * 60_000, b"")]
+)
+def test_a_date_is_kept_where_it_can_be_one(date: bytes, kept: bytes) -> None:
+    """A hundred thousand long ones would take all memory."""
+    row = b'* 1 FETCH (UID 7 INTERNALDATE "%b")\r\n' % date
+    selection = Selection(Scripted(SELECTED + row + DONE + b"GW3 OK done\r\n"), "INBOX", 1)
+    _, rows = selection.select(Question(((1, 7),), ((8, 9),)))
+    assert rows.dates == {7: kept}

@@ -26,6 +26,10 @@ class Client:
     alone: list[int] = field(default_factory=list)  # UIDs that were fetched when they were asked for
     windows: list[tuple[int, ...]] = field(default_factory=list)
     seconds: float = 0.0  # that each window takes
+    missing: frozenset[int] = frozenset()  # UIDs that do not come with others
+    fails: bool = False  # a window with one of them fails as a whole
+    ordered: bool = False  # nothing comes behind the first of them
+    nothing: bool = False  # nor before it
 
     def __post_init__(self) -> None:
         self.ahead = ReadAhead(Snapshot.of(9, enumerate(self.sizes, 1)), self.allowance)
@@ -33,18 +37,26 @@ class Client:
     def ask(self, uid: int, part: int | None = None) -> None:
         self.ahead.asked(uid, part)
         if self.ahead.take(uid, part) is None:
-            self.fetch(part)
+            if self.ahead.is_next(uid):
+                self.fetch(part)
             if self.ahead.take(uid, part) is None:
                 self.alone.append(uid)
         self.fetch(part)
 
     def fetch(self, part: int | None) -> None:
         window = self.ahead.next_window()
-        if window:
-            self.windows.append(window)
-        for uid in window:
+        if not window:
+            return
+        self.windows.append(tuple(window))
+        came = [uid for uid in window if uid not in self.missing]
+        failed = len(came) < len(window) and self.fails
+        if failed and self.ordered:
+            came = [uid for uid in came if uid < min(self.missing & window.keys())]
+        if failed and self.nothing:
+            came = []
+        for uid in came:
             self.ahead.put(uid, b"x" * min(self.sizes[uid - 1], part or self.sizes[uid - 1]))
-        self.ahead.settle(window, self.seconds)
+        self.ahead.settle(window, self.seconds, failed=failed)
 
 
 def test_the_first_two_of_a_run_make_it_one_and_windows_double() -> None:
@@ -85,6 +97,43 @@ def test_where_a_window_takes_long_the_next_one_is_smaller() -> None:
     for uid in range(1, 101):
         client.ask(uid)
     assert {len(window) for window in client.windows} <= {3, FIRST_WINDOW}  # the mailbox ends within the last one
+
+
+def test_the_first_windows_are_small_in_octets_too() -> None:
+    """A client may wait for all of one, and the upstream may be slow."""
+    client = Client([20_000] * 100)
+    for uid in range(1, 101):
+        client.ask(uid)
+    assert [len(window) for window in client.windows[:4]] == [3, 6, 12, 24]
+    assert client.alone == [1]
+
+
+def test_what_does_not_come_with_others_is_fetched_alone_and_nothing_twice() -> None:
+    """Expunged by another program, mostly. The windows go on behind what is held already."""
+    client = Client([5_000] * 300, missing=frozenset({20, 60, 61, 200}))
+    for uid in range(1, 301):
+        client.ask(uid)
+    assert client.alone == [1, 20, 60, 61, 200]
+    guessed = [uid for window in client.windows for uid in window]
+    assert len(guessed) == len(set(guessed))
+
+
+@pytest.mark.parametrize("bad", [{10}, {150}, {40, 41, 42}, {7, 90, 250}])
+def test_a_window_that_fails_is_begun_again_small(bad: set[int]) -> None:
+    """All up to the message that fails has come; the window begins again behind it."""
+    client = Client([100] * 300, missing=frozenset(bad), fails=True, ordered=True)
+    for uid in range(1, 301):
+        client.ask(uid)
+    assert client.alone == [1, *sorted(bad)]
+    assert len(client.windows) < 9 * (1 + len(bad))
+
+
+def test_a_window_that_fails_without_a_message_costs_some_more() -> None:
+    client = Client([100] * 300, missing=frozenset({150}), fails=True, nothing=True)
+    for uid in range(1, 301):
+        client.ask(uid)
+    assert 150 in client.alone
+    assert len(client.alone) + len(client.windows) < 40
 
 
 def test_large_messages_are_left_to_be_streamed() -> None:
@@ -128,12 +177,12 @@ RUNS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 12)), max_size=8).m
 SIZES = st.lists(st.sampled_from([0, 1, 100, 3000, LARGEST_OCTETS, 10**9]), min_size=30, max_size=30)
 
 
-@given(SIZES, REQUESTS | RUNS, st.integers(0, 4_000_000))
+@given(SIZES, REQUESTS | RUNS, st.integers(0, 4_000_000), st.frozensets(st.integers(1, 30)), st.booleans())
 def test_whatever_a_client_asks_the_bounds_hold_and_nothing_is_given_twice(
-    sizes: list[int], requests: list[tuple[int, int | None]], allowed: int
+    sizes: list[int], requests: list[tuple[int, int | None]], allowed: int, missing: frozenset[int], fails: bool
 ) -> None:
     allowance = Allowance(allowed)
-    client = Client(sizes, allowance)
+    client = Client(sizes, allowance, missing=missing, fails=fails)
     for uid, part in requests:
         client.ask(uid, part)
         assert client.ahead.take(uid, part) is None
