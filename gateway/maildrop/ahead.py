@@ -118,7 +118,7 @@ class ReadAhead:
             self._release(uid)
         if failed and missing:
             self._window = 0
-            self._ahead = bisect_left(self._uids, missing[0]) + 1
+            self._ahead = bisect_left(self._uids, max([missing[0], *self._expected])) + 1
         elif seconds > SLOW_SECONDS:
             self._window = len(window) // 4
             self._most_octets = max(self._most_octets // 4, FIRST_OCTETS)
