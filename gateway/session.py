@@ -10,8 +10,8 @@ from functools import partial
 
 from gateway.authorization import Authorization
 from gateway.errors import GatewayError, Refused
-from gateway.maildrop import Maildrop
-from gateway.pop3 import Change, Command, Malformed, Reply, SaslCancelled, SaslResponse, encode_message, err, ok
+from gateway.maildrop import Maildrop, unique_ids
+from gateway.pop3 import Change, Command, Malformed, Reply, SaslCancelled, SaslResponse, encode_message, err, ok, rows
 from gateway.pop3 import Event as Pop3Event
 from gateway.ports import Mailbox, Peer, Services, Terms
 from gateway.telemetry.events import CommandFailed, Event
@@ -156,13 +156,15 @@ class Session:
     def _list(self, command: Command) -> Reply:
         for number in command.numbers:
             return ok(f"{number} {self._drop.size(number)}")
-        lines = (f"{number} {size}" for number, size in self._drop.sizes())
-        return ok(self._drop.description, lines=lines)
+        numbers, _, sizes = self._drop.left()
+        return ok(self._drop.description, lines=rows("%d %d", numbers, sizes))
 
     def _uidl(self, command: Command) -> Reply:
         for number in command.numbers:
             return ok(f"{number} {self._drop.unique_id(number)}")
-        return ok("unique-ids follow", lines=(f"{number} {uid}" for number, uid in self._drop.unique_ids()))
+        numbers, uids, _ = self._drop.left()
+        template = unique_ids(self._drop.snapshot.uidvalidity)
+        return ok("unique-ids follow", lines=rows(f"%d {template}", numbers, uids))
 
     def _dele(self, command: Command) -> Reply:
         self._drop.delete(command.numbers[0])

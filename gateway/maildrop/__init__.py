@@ -16,7 +16,7 @@ from gateway.maildrop.memory import (
     sight,
 )
 from gateway.maildrop.plan import CommitPlan, OnDelete, Policy
-from gateway.maildrop.snapshot import Snapshot, given_anew, unique_id
+from gateway.maildrop.snapshot import Snapshot, given_anew, unique_id, unique_ids
 
 __all__ = [
     "UNSTABLE",
@@ -45,4 +45,5 @@ __all__ = [
     "recognise",
     "sight",
     "unique_id",
+    "unique_ids",
 ]

@@ -1,10 +1,10 @@
 """One session's view of the snapshot: numbers, deletion marks, and what was retrieved (RFC 1939 section 5)."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from gateway.errors import Refused
 from gateway.maildrop.plan import CommitPlan, messages
-from gateway.maildrop.snapshot import Snapshot, unique_id
+from gateway.maildrop.snapshot import Snapshot, left_out, unique_id
 
 
 class Maildrop:
@@ -55,19 +55,14 @@ class Maildrop:
     def unique_id(self, number: int) -> str:
         return unique_id(self.snapshot.uidvalidity, self.uid(number))
 
-    def sizes(self) -> Iterator[tuple[int, int]]:
-        """(number, octets) of what is not deleted, ascending."""
-        deleted = self._deleted
-        for number, size in enumerate(self.snapshot.sizes, 1):
-            if number not in deleted:
-                yield number, size
-
-    def unique_ids(self) -> Iterator[tuple[int, str]]:
-        """(number, unique-id) of what is not deleted, ascending."""
-        deleted, validity = self._deleted, self.snapshot.uidvalidity
-        for number, uid in enumerate(self.snapshot.uids, 1):
-            if number not in deleted:
-                yield number, unique_id(validity, uid)
+    def left(self) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """Numbers, UIDs and octets of what is not deleted, ascending, index for index."""
+        snapshot, deleted = self.snapshot, self._deleted
+        if not deleted:
+            return self._numbers, snapshot.uids, snapshot.sizes
+        indices = sorted(number - 1 for number in deleted)
+        numbers = [number for number in self._numbers if number not in deleted]
+        return numbers, left_out(snapshot.uids, indices), left_out(snapshot.sizes, indices)
 
     def delete(self, number: int) -> None:
         """Mark it: nothing happens to the mailbox before QUIT."""

@@ -4,7 +4,7 @@ from gateway.pop3.body import BodyEncoder, encode_message
 from gateway.pop3.capabilities import Offer, capabilities
 from gateway.pop3.commands import Command, Malformed, SaslCancelled, SaslResponse
 from gateway.pop3.connection import NEED_DATA, Connection, Event
-from gateway.pop3.replies import Reply, challenge, err, ok
+from gateway.pop3.replies import Reply, challenge, err, ok, rows
 from gateway.pop3.states import Change, State
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "encode_message",
     "err",
     "ok",
+    "rows",
 ]

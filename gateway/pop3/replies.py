@@ -1,19 +1,20 @@
 """Replies: a status line, and perhaps blocks of lines after it (RFC 1939 section 3, RFC 2449 section 8)."""
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.pop3.states import Change
 
 STATUS_LINE_LIMIT = 512  # octets with CRLF: RFC 2449 section 4
 TERMINATOR = b".\r\n"
-LINES_A_BLOCK = 2000  # some tens of kilobytes
+BLOCK_OCTETS = 32_768  # of lines are gathered before they are sent
+ROWS_AT_ONCE = 2000  # some tens of kilobytes
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`code` is a response code without brackets; `lines` hold no CRLF and, unlike bodies, never a leading dot.
+    """`code` is a response code without brackets; `lines` end without CRLF and, unlike bodies, never begin with a dot.
 
     `message` is the rest of the reply as it is sent, terminator included.
     """
@@ -42,13 +43,25 @@ class Reply:
 
 
 def _blocks(head: bytes, lines: Iterable[str]) -> Iterator[bytes]:
-    block = [head]
-    for count, line in enumerate(lines, 1):
+    block, octets = [head], len(head)
+    for line in lines:
         block.append(line.encode("ascii") + b"\r\n")
-        if not count % LINES_A_BLOCK:
+        octets += len(line)
+        if octets > BLOCK_OCTETS:
             yield b"".join(block)
-            block.clear()
+            block, octets = [], 0
     yield b"".join([*block, TERMINATOR])
+
+
+def rows(template: str, *columns: Sequence[int]) -> Iterator[str]:
+    """Lines made of columns of numbers, index for index, by a template of %: some thousand at once."""
+    width = len(columns)
+    for begin in range(0, len(columns[0]), ROWS_AT_ONCE):
+        count = min(ROWS_AT_ONCE, len(columns[0]) - begin)
+        numbers = [0] * (count * width)
+        for place, column in enumerate(columns):
+            numbers[place::width] = column[begin : begin + count]
+        yield "\r\n".join([template] * count) % tuple(numbers)
 
 
 def _made_printable(text: str) -> str:

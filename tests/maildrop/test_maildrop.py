@@ -90,8 +90,7 @@ class MaildropAgainstModel(RuleBasedStateMachine):
     @invariant()
     def stat_list_and_uidl_leave_out_what_is_deleted(self) -> None:
         left = [(number, message) for number, message in enumerate(self.model, 1) if not message.deleted]
-        assert list(self.drop.sizes()) == [(number, message.size) for number, message in left]
-        assert list(self.drop.unique_ids()) == [(n, unique_id(VALIDITY, message.uid)) for n, message in left]
+        assert list(zip(*self.drop.left(), strict=True)) == [(n, message.uid, message.size) for n, message in left]
         assert (self.drop.count, self.drop.octets) == (len(left), sum(message.size for _, message in left))
         assert self.drop.deleted == len(self.model) - len(left)
         assert self.drop.last == self.last
@@ -120,7 +119,7 @@ def test_a_number_never_shifts() -> None:
     drop = drop_of(10, 20, 30)
     drop.delete(2)
     assert [drop.size(1), drop.size(3)] == [10, 30]
-    assert list(drop.sizes()) == [(1, 10), (3, 30)]
+    assert list(zip(*drop.left(), strict=True)) == [(1, 11, 10), (3, 13, 30)]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """Replies on the wire."""
 
 import base64
+from array import array
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pop3 import Offer, Reply, capabilities, challenge, err, ok
-from gateway.pop3.replies import STATUS_LINE_LIMIT, TERMINATOR
+from gateway.pop3 import Offer, Reply, capabilities, challenge, err, ok, rows
+from gateway.pop3.replies import ROWS_AT_ONCE, STATUS_LINE_LIMIT, TERMINATOR
 
 
 @given(
@@ -54,9 +55,20 @@ def test_a_multi_line_reply_ends_with_a_dot() -> None:
     assert b"".join(ok("none", lines=[]).encode()) == b"+OK none\r\n.\r\n"
 
 
+@pytest.mark.parametrize("count", [0, 1, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 12_345])
+def test_rows_are_lines_of_numbers(count: int) -> None:
+    numbers, uids = range(1, count + 1), array("I", range(2**32 - count, 2**32))
+    whole = b"".join(ok("x", lines=rows("%d 0000000a%08x", numbers, uids)).encode())
+    lines = [f"{number} 0000000a{uid:08x}\r\n" for number, uid in zip(numbers, uids, strict=True)]
+    assert whole.decode() == "".join(["+OK x\r\n", *lines, ".\r\n"])
+
+
+@pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("count", [1999, 2000, 2001, 100_000])
-def test_a_long_reply_comes_in_blocks_that_are_not_large(count: int) -> None:
-    blocks = list(ok(lines=(f"{number} 1234567890abcdef" for number in range(count))).encode())
+def test_a_long_reply_comes_in_blocks_that_are_not_large(count: int, at_once: bool) -> None:  # noqa: FBT001
+    one_by_one = (f"{number} 1234567890abcdef" for number in range(count))
+    lines = rows("%d 12345678%08x", range(count), range(count)) if at_once else one_by_one
+    blocks = list(ok(lines=lines).encode())
     whole = b"".join(blocks)
     assert whole.endswith(b"\r\n" + TERMINATOR)
     assert whole.count(b"\r\n") == count + 2
