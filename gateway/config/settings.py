@@ -74,7 +74,8 @@ class Listener(_Addressed):
     )
     allow_plaintext: bool = Field(
         default=False,
-        description="take passwords without TLS from everywhere; without it only from clients on loopback",
+        description="take passwords without TLS from everywhere; without it only from clients on loopback, "
+        "which behind a proxy or relay on this machine everybody is",
     )
 
     @property
