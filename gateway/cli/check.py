@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -17,7 +18,8 @@ from gateway.maildrop import OnDelete
 from gateway.ports import Account, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.server import certificate
-from gateway.server.tls import ServerTls
+from gateway.server.pair import Pair
+from gateway.server.tls import WARN_DAYS, ServerTls
 
 _FATES = {
     OnDelete.EXPUNGE: "are removed",
@@ -78,8 +80,13 @@ def _check_certificate(chosen: Settings, report: Report) -> None:
     if tls.certificate is None:
         report.note("certificate", "none given: a self-signed one will be made, and clients will warn")
         return
-    ServerTls(tls.certificate, tls.key, tls.min_version, lambda _: None)
-    report.good("certificate", certificate.describe(tls.certificate))
+    ServerTls(Pair(tls.certificate, tls.key), tls.min_version, lambda _: None)
+    described = certificate.describe(tls.certificate)
+    left = certificate.ends(tls.certificate) - datetime.now(UTC)
+    if left < timedelta(0):
+        raise SettingsError(f"tls.certificate: {tls.certificate}, {described}, has ended; renew it")
+    tell = report.note if left < timedelta(days=WARN_DAYS) else report.good
+    tell("certificate", described)
 
 
 def _check_upstream(chosen: Settings, report: Report) -> None:

@@ -74,6 +74,22 @@ class CertificateUnusable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateEnds(Event):
+    """Told at the start, and every day from two weeks before."""
+
+    name = "the certificate ends soon: renew it"
+    level = "warning"
+    path: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateEnded(CertificateEnds):
+    name = "the certificate has ended: clients refuse it until it is renewed"
+    level = "error"
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping(Event):
     name = "gateway stopping"
     sessions: int

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.imap import FakeImap
+from tests.servers import tls
 from tests.servers.fixtures import Mailbox, new_mailbox
 from tests.servers.tls import Certificates
 
@@ -67,4 +69,19 @@ def test_a_folder_that_is_not_there_is_told(
 ) -> None:
     status, told = check(fake, drop, tmp_path, drop.password, policy)
     assert status != 0
+    assert said in told
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "said"),
+    [(20, 0, "ok    certificate: for "), (5, 0, "note  certificate: for "), (-1, 2, "has ended; renew it")],
+)
+def test_a_certificate_that_ends_is_told(
+    fake: FakeImap, drop: Mailbox, tmp_path: Path, days: int, status: int, said: str
+) -> None:
+    made = tls.make(tmp_path, lifetime=timedelta(days=days))
+    done, told = check(
+        fake, drop, tmp_path, drop.password, f"tls: {{certificate: {made.cert_file}, key: {made.key_file}}}"
+    )
+    assert done == status
     assert said in told
