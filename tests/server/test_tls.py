@@ -1,5 +1,6 @@
 """TLS towards clients: STLS and POP3S over real sockets."""
 
+import signal
 import ssl
 import subprocess
 import time
@@ -167,6 +168,20 @@ def test_the_gateway_warns_of_a_certificate_that_has_ended_and_serves(
     gateway.wait_for("the certificate has ended: clients refuse it until it is renewed", level="error")
     with RawClient(gateway.port) as client:
         assert client.log_in(mailbox).startswith(b"+OK")
+
+
+def test_sighup_reads_the_certificate_anew_and_ends_no_session(
+    start_gateway: StartGateway, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    made = tls.make(tmp_path)
+    named = {"certificate": str(made.cert_file), "key": str(made.key_file)}
+    gateway = start_gateway(mailbox.server, tls=named)
+    with RawClient(gateway.port) as client:
+        assert client.log_in(mailbox).startswith(b"+OK")
+        gateway.signal(signal.SIGHUP)
+        gateway.wait_for("certificate reloaded", path=str(made.cert_file))
+        assert client.ask("NOOP") == b"+OK"
+    assert gateway.stop() == 0
 
 
 def _folder(path: Path) -> Path:

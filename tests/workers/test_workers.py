@@ -411,6 +411,22 @@ def test_a_worker_that_hangs_does_not_keep_the_gateway_from_ending(
     assert not is_running(pid)
 
 
+def test_a_hangup_is_every_workers_and_ends_none(
+    start_gateway: StartGateway, fake: FakeImap, drop: Mailbox, connect: Connect
+) -> None:
+    gateway = start_gateway(fake, workers=2)
+    gateway.wait_for("worker started", worker=2)
+    workers = pids(gateway)
+    client = connect(gateway, 2)
+    client.log_in(drop)
+    gateway.signal(signal.SIGHUP)
+    told = {gateway.wait_for("certificate reloaded")["worker"] for _ in workers}
+    assert told == {1, 2}
+    assert client.ask("STAT").startswith(b"+OK")
+    assert pids(gateway) == workers
+    assert gateway.stop() == 0
+
+
 # When it cannot begin
 
 
