@@ -7,12 +7,12 @@ down. The maildrop's lock is taken once the password was found right.
 import asyncio
 from collections.abc import Callable
 
-from gateway.errors import BadCredentials, GatewayError, Refused
+from gateway.errors import BadCredentials, GatewayError, Refused, StateError
 from gateway.maildrop import Maildrop
 from gateway.pop3 import Change, Command, Offer, Reply, capabilities, challenge, err, ok
 from gateway.ports import Account, Mailbox, MaildropLock, Peer, Services, Terms
 from gateway.sasl import MECHANISMS, Credentials, Exchange, Secret
-from gateway.telemetry.events import Event, LoggedIn, LoginFailed
+from gateway.telemetry.events import Event, LoggedIn, LoginFailed, LoginFailedHere
 
 
 class Authorization:
@@ -152,7 +152,8 @@ class Authorization:
 
     async def _failed(self, user: str, error: GatewayError) -> Reply:
         """A failed login: wrong guesses are slowed down, then the connection is closed."""
-        self._emit(LoginFailed(user, self._peer.address, error.code, str(error)))
+        kind = LoginFailedHere if isinstance(error, StateError) else LoginFailed
+        self._emit(kind(user, self._peer.address, error.code, str(error)))
         if not isinstance(error, BadCredentials):
             return err(error.reply, error.code, change=Change.LOGIN_FAILED)
         await asyncio.sleep(self._terms.failure_delay * 2**self._failures)

@@ -150,6 +150,13 @@ class LoginFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LoginFailedHere(LoginFailed):
+    """The gateway itself cannot: nobody logs in until its operator sees to it."""
+
+    level = "error"
+
+
+@dataclass(frozen=True, slots=True)
 class CommandFailed(Event):
     """After login: the upstream or the maildrop could not do what the client asked."""
 
