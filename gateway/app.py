@@ -56,7 +56,7 @@ FILES_BESIDE = 64
 
 
 class Gateway:
-    """start(), then stop(). Raises SettingsError and StateError at the start, nothing later."""
+    """start(), then stop(). Raises SettingsError, StateError and CannotListen at the start, nothing later."""
 
     def __init__(self, settings: Settings, emit: Callable[[Event], None], share: Share | None = None) -> None:
         """`share` is what this process has of the gateway; without one it is all of it."""

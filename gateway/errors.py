@@ -118,6 +118,13 @@ class SettingsError(GatewayError):
     text = "service unavailable: the gateway is not set up correctly"
 
 
+class CannotListen(GatewayError):
+    """The address is in use, or not there, or not ours: another time it may be."""
+
+    code = "SYS/TEMP"
+    text = "service unavailable: the gateway cannot listen"
+
+
 class StateError(GatewayError):
     """The state folder cannot be used: not writable, not there, full."""
 

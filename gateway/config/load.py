@@ -80,7 +80,9 @@ def _read_file(file: Path, raw: _Raw) -> None:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror or error}") from None
+        raise SettingsError(
+            f"{file}: {error.strerror or error}; it is named by --config or {CONFIG_VARIABLE}"
+        ) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{file}: not a text file in UTF-8") from None
     try:

@@ -183,7 +183,10 @@ def test_a_name_that_is_no_word(fault: Fault) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=f"{tmp_path}/none.yaml: No such file or directory"):
+    with pytest.raises(
+        SettingsError,
+        match=f"{tmp_path}/none.yaml: No such file or directory; it is named by --config or POP3_GATEWAY_CONFIG",
+    ):
         load(tmp_path / "none.yaml", {}, {})
     with pytest.raises(SettingsError, match=f"{tmp_path}: Is a directory"):
         load(tmp_path, {}, {})

@@ -76,3 +76,23 @@ def test_haproxy_opens_no_port_where_its_clients_would_count_as_loopback() -> No
     assert site.implicit_tls
     servers = re.findall(r"^\s*server \S+ (\S+)", text, re.MULTILINE)
     assert servers == ["{}:{}".format(*site.address)]
+
+
+def test_a_file_over_the_images_own_is_told_to_listen_where_the_ports_lead() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    [named] = re.findall(r"^ +# +(listen: .*)$", text, re.MULTILINE)
+    [own] = re.findall(r"'(listen: [^']*)'", DOCKERFILE)
+    assert yaml.safe_load(named) == yaml.safe_load(own)
+
+
+def test_unit_is_installed_from_where_it_is_and_gives_up_on_what_no_restart_mends() -> None:
+    unit = (DEPLOY / "pop3-gateway.service").read_text()
+    for path in re.findall(r"\bcp (\S+)", unit):
+        assert (REPOSITORY / path).exists(), path
+    assert "\nRestartPreventExitStatus=2\n" in unit
+    assert "\nExecReload=/bin/kill -HUP $MAINPID\n" in unit
+
+
+def test_kubernetes_has_the_image_that_the_readme_builds() -> None:
+    [built] = set(re.findall(r"docker build -t (\S+) \.", (REPOSITORY / "README.md").read_text()))
+    assert re.findall(r"^ +image: (.*)$", (DEPLOY / "kubernetes.yaml").read_text(), re.MULTILINE) == [built]
