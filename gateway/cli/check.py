@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from gateway.cli.options import settings, with_settings
 from gateway.config import Settings
+from gateway.config.settings import MaildropSettings
 from gateway.errors import GatewayError, SettingsError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import Timeouts
@@ -121,6 +122,11 @@ def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> 
         report.note("maildrop", "the upstream lets us only read: DELE will be refused")
     fate = _FATES[mailbox.on_delete].format(folder=mailbox.folder)
     report.good("on_delete", f"{drop.on_delete.value}: deleted messages {fate}")
+    for setting, folder, used_by in _folders(drop):
+        if folder and mailbox.on_delete is not used_by:
+            report.note(
+                setting, f"{folder} is not used; on_delete: {used_by.value} would move deleted messages there"
+            )
     if not mailbox.folder_exists:
         raise UpstreamUnusable(f"there is no folder {mailbox.folder}: make it, or name another in the settings")
     for names, having, lacking in _MEANINGS:
@@ -129,6 +135,14 @@ def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> 
             report.good(present[0], having)
         else:
             report.note(f"no {names[0]}", lacking)
+
+
+def _folders(drop: MaildropSettings) -> tuple[tuple[str, str | None, OnDelete], ...]:
+    """Settings that only one policy needs."""
+    return (
+        ("maildrop.trash", drop.trash, OnDelete.TRASH),
+        ("maildrop.archive", drop.archive, OnDelete.ARCHIVE),
+    )
 
 
 def _ask_password(user: str) -> Secret:

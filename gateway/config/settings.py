@@ -200,7 +200,9 @@ class MaildropSettings(Section):
         "auto: trash at Gmail, else expunge",
     )
     trash: str | None = Field(
-        default=None, description="the folder for on_delete: trash, if the upstream names none"
+        default=None,
+        description="the folder for on_delete: trash, if the upstream names none; "
+        "what is deleted in that folder itself is removed",
     )
     archive: str | None = Field(default=None, description="the folder for on_delete: archive, likewise")
     on_retrieve: str = Field(
@@ -286,7 +288,8 @@ class Settings(Section):
     )
     state: Path | None = Field(
         default=None,
-        description="folder for what must survive; default /var/lib/pop3-gateway, or the user's own state folder",
+        description="folder for what must survive: deletions that are still to be carried out, and what flag and "
+        "keep hide; default /var/lib/pop3-gateway, or ~/.local/state/pop3-gateway where that cannot be written",
     )
 
     @field_validator("listen", mode="before")

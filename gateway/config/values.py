@@ -20,12 +20,12 @@ Count = Annotated[int, BeforeValidator(_number)]
 
 
 def _seconds(value: Any) -> Any:
-    """`90`, `90s`, `10m`, `1h`."""
+    """`90`, `90s`, `10m`, `1h`, `2d`."""
     value = _number(value)
     if isinstance(value, str):
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
         if not found:
-            raise ValueError(f"{value!r} is not a time; write it like 90s, 10m or 1h")
+            raise ValueError(f"{value!r} is not a time; write it like 90s, 10m, 1h or 2d")
         return float(found[1]) * _UNITS[found[2]]
     return value
 

@@ -56,6 +56,13 @@ def test_a_wrong_password_is_told_and_not_shown(fake: FakeImap, drop: Mailbox, t
     assert "hunter2" not in told
 
 
+def test_a_folder_that_no_policy_uses_is_told(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:
+    status, told = check(fake, drop, tmp_path, drop.password, "maildrop: {trash: Bin}")
+    assert status == 0
+    assert "auto: deleted messages are removed" in told
+    assert "note  maildrop.trash: Bin is not used; on_delete: trash would move deleted messages there" in told
+
+
 @pytest.mark.parametrize(
     ("policy", "said"),
     [

@@ -75,7 +75,7 @@ WRONG = [
         "2: tls: 'cert.pem' stands where a mapping is expected, with the keys certificate, key",
         "",
     ),
-    ("timeouts: {idle: soon}\n", "2: timeouts.idle: 'soon' is not a time; write it like 90s, 10m or 1h", ""),
+    ("timeouts: {idle: soon}\n", "2: timeouts.idle: 'soon' is not a time; write it like 90s, 10m, 1h or 2d", ""),
     ("timeouts: {idle: 0}\n", "2: timeouts.idle: ", "greater than 0"),
     ("timeouts: {idle: -5}\n", "2: timeouts.idle: ", "greater than 0, not -5"),
     ("timeouts: {idle: 8d}\n", "2: timeouts.idle: ", "less than or equal to 604800, not '8d'"),
