@@ -119,7 +119,8 @@ class Authorization:
     def _demand_privacy(self) -> None:
         """RFC 8314 section 3, RFC 2595 section 2: no password in clear. No [AUTH]: it is none of RFC 3206's."""
         if not self._clear_text_allowed():
-            self._emit(LoginFailed("", self._peer.address, "", "a password without TLS is not taken"))
+            why = "a password without TLS is not taken (listen.allow_plaintext)"
+            self._emit(LoginFailed("", self._peer.address, "", why))
             way = "send STLS first" if self._terms.tls_available else "use the POP3S port"
             raise Refused(text=f"a password is not taken without TLS; {way}")
 

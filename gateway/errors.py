@@ -94,7 +94,7 @@ class UpstreamDeclined(UpstreamRefused):
 class UpstreamDoubtful(UpstreamError):
     """The mailbox answers, but looks as if it were not whole: see maildrop.memory.doubt."""
 
-    text = "service unavailable: the mailbox looks damaged, and is not shown until that persists"
+    text = "service unavailable: the mailbox looks damaged; it is shown later if that stays so"
 
 
 class UpstreamUnusable(UpstreamError):

@@ -56,7 +56,7 @@ class _Addressed(Section):
     @classmethod
     def _is_url(cls, value: str) -> str:
         for key in urls.parse(value, cls.ports, cls.example).options:
-            if key not in cls.in_query:
+            if key in cls.model_fields and key not in cls.in_query:  # what is no setting at all is told as such
                 raise ValueError(f"{key!r} cannot stand in the URL; write a mapping with url: and {key}:")
         return value
 
@@ -106,7 +106,7 @@ class Tls(Section):
 
 
 class UpstreamTimeouts(Section):
-    connect: Seconds = Field(default=10.0, description="until TCP and TLS stand")
+    connect: Seconds = Field(default=10.0, description="until TCP and TLS stand, and again for the greeting")
     response: Seconds = Field(default=60.0, description="for the answer to a command, or a message's next block")
     open: Seconds = Field(
         default=80.0, description="for a whole login, up to the snapshot; mail programs give up after about 110 s"

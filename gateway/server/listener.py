@@ -131,7 +131,7 @@ class Listener:
                 retrieved=tally.retrieved,
                 retrieved_octets=tally.retrieved_octets,
                 tops=tally.tops,
-                deleted=tally.deleted,
+                deletions=tally.deleted,
                 seconds=round(seconds, 3),
             )
         )

@@ -204,10 +204,20 @@ class PromisesKept(Event):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotDoubted(Event):
-    name = "mailbox not shown: it looks damaged"
+    name = "mailbox not shown: it looks damaged (maildrop.guard)"
     level = "warning"
     user: str
     why: str
+    seconds_left: int  # then it is shown, if it still looks so
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotBelieved(Event):
+    """It is whole again, or has looked so for as long as maildrop.guard wants."""
+
+    name = "mailbox shown again"
+    user: str
+    messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +270,10 @@ class WarmConnectionLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded(Event):
-    """The summary: one a session, always."""
+    """The summary: one a session, always.
+
+    `deletions` are those that were promised; what of them is still to be carried out has had a line of its own.
+    """
 
     name = "session ended"
     user: str
@@ -269,7 +282,7 @@ class SessionEnded(Event):
     retrieved: int
     retrieved_octets: int
     tops: int
-    deleted: int
+    deletions: int
     seconds: float
 
 

@@ -68,7 +68,7 @@ def test_a_folder_that_no_policy_uses_is_told(fake: FakeImap, drop: Mailbox, tmp
     [
         ("maildrop: {on_delete: trash}", "set maildrop.trash"),
         ("maildrop: {on_delete: trash, trash: Nowhere}", "there is no folder Nowhere"),
-        ("maildrop: {folder: Nowhere}", "opening Nowhere"),
+        ("maildrop: {folder: Nowhere}", "opening Nowhere (maildrop.folder): "),
     ],
 )
 def test_a_folder_that_is_not_there_is_told(
