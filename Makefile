@@ -1,9 +1,17 @@
-# make demo    try it: a sample mailbox and the gateway before it, on 127.0.0.1:1110
-# make test    install what the tests need, real servers and clients included, and run everything
-# make fuzz    for MINUTES=10: octets from either side that no test has thought of
+# make demo    try it: a sample mailbox and the gateway before it, on 127.0.0.1:1110 (another port: PORT=2110)
+# make test    install what the tests need, real servers and clients included, and run all of the next four:
+#   lint       ruff
+#   types      mypy
+#   suite      the tests
+#   newest     the tests once more, on the newest Python at hand
+# make soak    random sessions and faults for MINUTES=10, held against a model
+# make fuzz    for MINUTES=10: octets from either side that no test has thought of (its own options: FUZZ='--keep')
 # make bench   measure the gateway beside Dovecot's POP3 over imapc; tests/bench/results gets the figures
+#              (its own options: BENCH='--quick')
+# make docs    write README's tables and deploy/gateway.yaml anew from the code
+# make clean   remove what these have made, the virtual environments too
 #
-# All need python3 (3.11 or newer), and root's apt (or sudo) for what is missing.
+# All need python3 (3.11 or newer; another one: PYTHON=python3.12), and root's apt (or sudo) for what is missing.
 
 PYTHON ?= python3
 VENV   ?= .venv

@@ -20,6 +20,7 @@ from gateway.server.certificate import fingerprint, self_signed
 from gateway.server.conversation import Patience
 from gateway.server.limits import Connections
 from gateway.server.listener import Listener
+from gateway.server.pair import Pair
 from gateway.server.sockets import Site
 from gateway.server.tls import ServerTls
 from gateway.session import Session
@@ -55,7 +56,7 @@ FILES_BESIDE = 64
 
 
 class Gateway:
-    """start(), then stop(). Raises SettingsError and StateError at the start, nothing later."""
+    """start(), then stop(). Raises SettingsError, StateError and CannotListen at the start, nothing later."""
 
     def __init__(self, settings: Settings, emit: Callable[[Event], None], share: Share | None = None) -> None:
         """`share` is what this process has of the gateway; without one it is all of it."""
@@ -127,6 +128,10 @@ class Gateway:
             threads.stop()
         self._emit(Stopped())
 
+    def reload_certificate(self) -> None:
+        """Now, whether its file has changed or not; nothing is interrupted."""
+        self._tls.reload()
+
     async def _yield_maildrops(self) -> None:
         """End the sessions whose maildrop somebody else wants."""
         while True:
@@ -137,8 +142,9 @@ class Gateway:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            self._tls.look()
             self._upstream.sweep()
+            await asyncio.sleep(SWEEP_SECONDS)
 
     async def _stop_accepting(self) -> None:
         await asyncio.gather(*(listener.stop_accepting() for listener in self._listeners))
@@ -170,12 +176,12 @@ class Gateway:
 
     def _server_tls(self, state: StateFolder) -> ServerTls:
         configured = self._settings.tls
-        certificate = configured.certificate
-        if certificate is None:
-            certificate, made = self_signed(state.folder("tls"))
-            if made:
-                self._emit(CertificateMade(str(certificate), fingerprint(certificate)))
-        return ServerTls(certificate, configured.key, configured.min_version, self._emit)
+        if configured.certificate is not None:
+            return ServerTls(Pair(configured.certificate, configured.key), configured.min_version, self._emit)
+        path, made = self_signed(state.folder("tls"))
+        if made:
+            self._emit(CertificateMade(str(path), fingerprint(path)))
+        return ServerTls(Pair(path), configured.min_version, self._emit)
 
 
 def preload(settings: Settings) -> None:

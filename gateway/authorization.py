@@ -7,12 +7,12 @@ down. The maildrop's lock is taken once the password was found right.
 import asyncio
 from collections.abc import Callable
 
-from gateway.errors import BadCredentials, GatewayError, Refused
+from gateway.errors import BadCredentials, GatewayError, Refused, StateError
 from gateway.maildrop import Maildrop
 from gateway.pop3 import Change, Command, Offer, Reply, capabilities, challenge, err, ok
 from gateway.ports import Account, Mailbox, MaildropLock, Peer, Services, Terms
 from gateway.sasl import MECHANISMS, Credentials, Exchange, Secret
-from gateway.telemetry.events import Event, LoggedIn, LoginFailed
+from gateway.telemetry.events import Event, LoggedIn, LoginFailed, LoginFailedHere
 
 
 class Authorization:
@@ -119,7 +119,8 @@ class Authorization:
     def _demand_privacy(self) -> None:
         """RFC 8314 section 3, RFC 2595 section 2: no password in clear. No [AUTH]: it is none of RFC 3206's."""
         if not self._clear_text_allowed():
-            self._emit(LoginFailed("", self._peer.address, "", "a password without TLS is not taken"))
+            why = "a password without TLS is not taken (listen.allow_plaintext)"
+            self._emit(LoginFailed("", self._peer.address, "", why))
             way = "send STLS first" if self._terms.tls_available else "use the POP3S port"
             raise Refused(text=f"a password is not taken without TLS; {way}")
 
@@ -152,7 +153,8 @@ class Authorization:
 
     async def _failed(self, user: str, error: GatewayError) -> Reply:
         """A failed login: wrong guesses are slowed down, then the connection is closed."""
-        self._emit(LoginFailed(user, self._peer.address, error.code, str(error)))
+        kind = LoginFailedHere if isinstance(error, StateError) else LoginFailed
+        self._emit(kind(user, self._peer.address, error.code, str(error)))
         if not isinstance(error, BadCredentials):
             return err(error.reply, error.code, change=Change.LOGIN_FAILED)
         await asyncio.sleep(self._terms.failure_delay * 2**self._failures)

@@ -94,7 +94,7 @@ class UpstreamDeclined(UpstreamRefused):
 class UpstreamDoubtful(UpstreamError):
     """The mailbox answers, but looks as if it were not whole: see maildrop.memory.doubt."""
 
-    text = "service unavailable: the mailbox looks damaged, and is not shown until that persists"
+    text = "service unavailable: the mailbox looks damaged; it is shown later if that stays so"
 
 
 class UpstreamUnusable(UpstreamError):
@@ -116,6 +116,13 @@ class SettingsError(GatewayError):
 
     code = "SYS/PERM"
     text = "service unavailable: the gateway is not set up correctly"
+
+
+class CannotListen(GatewayError):
+    """The address is in use, or not there, or not ours: another time it may be."""
+
+    code = "SYS/TEMP"
+    text = "service unavailable: the gateway cannot listen"
 
 
 class StateError(GatewayError):

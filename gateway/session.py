@@ -10,8 +10,19 @@ from functools import partial
 
 from gateway.authorization import Authorization
 from gateway.errors import GatewayError, Refused
-from gateway.maildrop import Maildrop, unique_ids
-from gateway.pop3 import Change, Command, Malformed, Reply, SaslCancelled, SaslResponse, encode_message, err, ok, rows
+from gateway.maildrop import CommitPlan, Maildrop, unique_ids
+from gateway.pop3 import (
+    Change,
+    Command,
+    Malformed,
+    Reply,
+    SaslCancelled,
+    SaslResponse,
+    encode_message,
+    err,
+    ok,
+    rows,
+)
 from gateway.pop3 import Event as Pop3Event
 from gateway.ports import Mailbox, Peer, Services, Terms
 from gateway.telemetry.events import CommandFailed, Event
@@ -236,13 +247,20 @@ class Session:
             finished = await self._mailbox.commit(plan)
         except GatewayError as error:
             self._emit(CommandFailed(self.user, "QUIT", str(error)))
-            text = "some deleted messages may not be removed" if plan.delete else "the session ended badly"
-            return err(f"{text}: {error.reply}", error.code, change=Change.CLOSE)
+            return err(_how_it_ended(plan, error), error.code, change=Change.CLOSE)
         finally:
             if finished:  # so that the client's next login finds no lock
                 await self.close()
         self.tally.deleted = len(plan.delete)
         return ok(plan.description, change=Change.CLOSE)
+
+
+def _how_it_ended(plan: CommitPlan, error: GatewayError) -> str:
+    """What QUIT is answered when it failed."""
+    if isinstance(error, Refused):  # before anything was done
+        return error.reply
+    text = "some deleted messages may not be removed" if plan.delete else "the session ended badly"
+    return f"{text}: {error.reply}"
 
 
 # RETR and TOP are in both tables: at once where the message was read ahead.

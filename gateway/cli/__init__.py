@@ -16,7 +16,11 @@ from gateway.errors import GatewayError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="pop3-gateway")
 def commands() -> None:
-    """A POP3 server whose maildrop is a mailbox on a remote IMAP server."""
+    """A POP3 server whose maildrop is a mailbox on a remote IMAP server.
+
+    The exit status is 0: done; 1: not possible now, another time it may be; 2: the call, a setting, or what a
+    setting names is wrong, and only you can mend it.
+    """
 
 
 for command in (serve, check, demo, config, health):
@@ -24,7 +28,7 @@ for command in (serve, check, demo, config, health):
 
 
 def main() -> None:
-    """Exit status 0: done; 1: the world is not as it must be; 2: the settings or the call are wrong."""
+    """RFC 3206 draws the line between 1 and 2: a service manager need not try again what is SYS/PERM."""
     try:
         commands(prog_name="pop3-gateway")
     except GatewayError as error:

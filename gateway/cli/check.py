@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from rich.markup import escape
 
 from gateway.cli.options import settings, with_settings
 from gateway.config import Settings
+from gateway.config.settings import MaildropSettings
 from gateway.errors import GatewayError, SettingsError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import Timeouts
@@ -17,7 +19,8 @@ from gateway.maildrop import OnDelete
 from gateway.ports import Account, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.server import certificate
-from gateway.server.tls import ServerTls
+from gateway.server.pair import Pair
+from gateway.server.tls import WARN_DAYS, ServerTls
 
 _FATES = {
     OnDelete.EXPUNGE: "are removed",
@@ -78,8 +81,13 @@ def _check_certificate(chosen: Settings, report: Report) -> None:
     if tls.certificate is None:
         report.note("certificate", "none given: a self-signed one will be made, and clients will warn")
         return
-    ServerTls(tls.certificate, tls.key, tls.min_version, lambda _: None)
-    report.good("certificate", certificate.describe(tls.certificate))
+    ServerTls(Pair(tls.certificate, tls.key), tls.min_version, lambda _: None)
+    described = certificate.describe(tls.certificate)
+    left = certificate.ends(tls.certificate) - datetime.now(UTC)
+    if left < timedelta(0):
+        raise SettingsError(f"tls.certificate: {tls.certificate}, {described}, has ended; renew it")
+    tell = report.note if left < timedelta(days=WARN_DAYS) else report.good
+    tell("certificate", described)
 
 
 def _check_upstream(chosen: Settings, report: Report) -> None:
@@ -114,6 +122,11 @@ def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> 
         report.note("maildrop", "the upstream lets us only read: DELE will be refused")
     fate = _FATES[mailbox.on_delete].format(folder=mailbox.folder)
     report.good("on_delete", f"{drop.on_delete.value}: deleted messages {fate}")
+    for setting, folder, used_by in _folders(drop):
+        if folder and mailbox.on_delete is not used_by:
+            report.note(
+                setting, f"{folder} is not used; on_delete: {used_by.value} would move deleted messages there"
+            )
     if not mailbox.folder_exists:
         raise UpstreamUnusable(f"there is no folder {mailbox.folder}: make it, or name another in the settings")
     for names, having, lacking in _MEANINGS:
@@ -122,6 +135,14 @@ def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> 
             report.good(present[0], having)
         else:
             report.note(f"no {names[0]}", lacking)
+
+
+def _folders(drop: MaildropSettings) -> tuple[tuple[str, str | None, OnDelete], ...]:
+    """Settings that only one policy needs."""
+    return (
+        ("maildrop.trash", drop.trash, OnDelete.TRASH),
+        ("maildrop.archive", drop.archive, OnDelete.ARCHIVE),
+    )
 
 
 def _ask_password(user: str) -> Secret:

@@ -10,7 +10,7 @@ from gateway.app import Gateway
 from gateway.cli.run import leave, run, serve_until_stopped
 from gateway.cli.sample_server import HOST, sample_server
 from gateway.config import load
-from gateway.errors import SettingsError
+from gateway.errors import CannotListen, SettingsError
 from gateway.telemetry import Event, Log
 from gateway.telemetry.events import CertificateMade
 
@@ -29,8 +29,8 @@ def demo(port: int) -> None:
             run(lambda: _demo(port, state))
         except ImportError as error:
             raise SettingsError(str(error)) from None
-        except SettingsError as error:
-            raise SettingsError(f"{error}; another port: make demo PORT=2110, or --port 2110") from None
+        except CannotListen as error:
+            raise CannotListen(f"{error} (make demo PORT=2110, or --port 2110)") from None
     leave()
 
 

@@ -16,7 +16,7 @@ _SHARED = (
         "-c",
         "--config",
         "file",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # whoever reads it says what is wrong with it
         help="The settings file (YAML). `pop3-gateway config` prints one. [POP3_GATEWAY_CONFIG]",
     ),
     click.option(

@@ -27,11 +27,15 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """With as many processes as the settings want; returns when they have ended. Raises GatewayError."""
+    """With as many processes as the settings want; returns when they have ended. Raises GatewayError.
+
+    SIGHUP looks at the certificate and ends nothing, not even before there is one to look at.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     log = Log(settings.log.level, settings.log.format)
     workers = usable_cpus() if settings.workers == "auto" else settings.workers
     if workers == 1:
-        run(lambda: serve_until_stopped(settings, log.emit, lambda _: None))
+        run(lambda: serve_until_stopped(settings, log.emit, _heed_hangups))
         return
     preload(settings)
     _loop_factory()  # loads uvloop
@@ -46,7 +50,8 @@ def _work(settings: Settings, number: int, share: Share, ready: Callable[[], Non
     """A worker's life."""
     log = Log(settings.log.level, settings.log.format, worker=number)
 
-    def started(_: Gateway) -> None:
+    def started(gateway: Gateway) -> None:
+        _heed_hangups(gateway)
         log.emit(WorkerStarted(os.getpid()))
         ready()
 
@@ -87,6 +92,11 @@ async def serve_until_stopped(
     started(gateway)
     await stop.wait()
     await gateway.stop()
+
+
+def _heed_hangups(gateway: Gateway) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload_certificate)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # as above
 
 
 def _ended(lifeline: int, stop: asyncio.Event) -> None:

@@ -73,7 +73,9 @@ async def _pymap(user: str, password: str) -> _Serve:
         from pymap.user import UserMetadata  # noqa: PLC0415
         from pysasl.hashing import BuiltinHash  # noqa: PLC0415
     except ImportError as error:
-        raise ImportError("the demo needs the package pymap: pip install 'pop3-gateway[demo]'") from error
+        raise ImportError(
+            "the demo needs the package pymap: type pip install '.[demo]' in the source folder"
+        ) from error
 
     # pymap's own greeting asks DNS for the name of this host, on the event loop, at each connection.
     config_type = type("SampleConfig", (Config,), {"greeting": b"The sample mailbox of pop3-gateway"})

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway.config.schema import PREFIX, Where, is_path, model_of, section_at, variables
-from gateway.config.settings import Settings
+from gateway.config.settings import Listener, Settings
+from gateway.config.values import DAY
 from gateway.errors import SettingsError
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
@@ -80,7 +81,9 @@ def _read_file(file: Path, raw: _Raw) -> None:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror or error}") from None
+        raise SettingsError(
+            f"{file}: {error.strerror or error}; it is named by --config or {CONFIG_VARIABLE}"
+        ) from None
     except UnicodeDecodeError:
         raise SettingsError(f"{file}: not a text file in UTF-8") from None
     try:
@@ -181,32 +184,64 @@ def _explain(fault: ErrorDetails, raw: _Raw) -> str:
 
 
 def _what(fault: ErrorDetails) -> str:
-    where, value = fault["loc"], fault["input"]
-    match fault["type"]:
+    where, value, kind = fault["loc"], fault["input"], fault["type"]
+    match kind:
         case "extra_forbidden":
             section = model_of(where[:-1])
             return f"no such setting{_suggestion(str(where[-1]), list(section.model_fields) if section else [])}"
-        case "missing" if where == ("upstream",):
-            example = "upstream: imaps://imap.example.com"
-            return f"which IMAP server? For instance {example} (or --upstream, or {PREFIX}UPSTREAM)"
         case "missing":
-            return "this is needed"
+            return _missing(where)
         case "literal_error" | "enum":
-            expected = fault["ctx"]["expected"]
-            choices = re.findall(r"'([^']*)'", expected)
-            close = difflib.get_close_matches(str(value), choices, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            return f"{value!r} is not one of {', '.join(choices)}{hint}"
+            return _not_one_of(re.findall(r"'([^']*)'", fault["ctx"]["expected"]), value)
         case "model_type" | "dict_type" | "model_attributes_type":
             return _no_mapping(where, value, name=False)
         case "value_error":
             return str(fault["ctx"]["error"])
-        case "int_parsing" | "float_parsing" | "int_type" | "float_type":
-            return f"a number is expected, not {value!r}"
-        case "path_type":
-            return f"a path is expected, not {value!r}"
+        case _ if kind in _BOUNDS:
+            words, bound = _BOUNDS[kind]
+            return f"{value!r} cannot be; write {words} {_limit(fault['ctx'][bound])}"
+        case _ if kind in _EXPECTED:
+            return f"{_EXPECTED[kind]}, not {value!r}"
         case _:
             return f"{fault['msg']}, not {value!r}"
+
+
+# What pydantic calls it, and we.
+_BOUNDS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
+}
+_EXPECTED = {
+    **dict.fromkeys(("int_parsing", "float_parsing", "int_type", "float_type"), "a number is expected"),
+    **dict.fromkeys(("int_from_float", "finite_number"), "a whole number is expected"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "true or false is expected"),
+    "path_type": "a path is expected",
+    "string_type": "text is expected",
+    "string_too_short": "a name is expected",
+    "tuple_type": f"a URL is expected, or a list of them, like {Listener.example}",
+    "too_short": f"at least one URL is expected, like {Listener.example}",
+}
+
+
+def _missing(where: Where) -> str:
+    if where == ("upstream",):
+        example = "upstream: imaps://imap.example.com"
+        return f"which IMAP server? For instance {example} (or --upstream, or {PREFIX}UPSTREAM)"
+    section = model_of(where[:-1])
+    example = getattr(section, "example", "")
+    return f"{where[-1]} is needed" + (f", like {example}" if example else "")
+
+
+def _not_one_of(choices: list[str], value: Any) -> str:
+    close = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{value!r} is not one of {', '.join(choices)}{hint}"
+
+
+def _limit(bound: float) -> str:
+    """Nothing but times goes into days."""
+    return f"{bound // DAY:.0f}d" if bound and not bound % DAY else f"{bound:g}"
 
 
 def _no_mapping(where: Where, value: Any, *, name: bool = True) -> str:

@@ -14,12 +14,13 @@ from gateway.config.schema import PREFIX, section_in
 from gateway.config.settings import Listener, Section, Settings
 
 UPSTREAM_EXAMPLE = "imaps://imap.example.com"
+_EXAMPLES = {("upstream", "url"): UPSTREAM_EXAMPLE}  # of settings that have no default
 _HEADING = """\
 # pop3-gateway: every setting, with its default. Only `upstream` is needed; leave out what you do not change.
 # Each can also come from the environment, by the name in capitals, or from a mapping in another form:
 #   listen: [pop3://0.0.0.0:110, pop3s://0.0.0.0:995]
 #   upstream: imaps://imap.example.com
-# Times are seconds, or like 90s, 10m, 1h. Paths are relative to this file.
+# Times are seconds, or like 90s, 10m, 1h, 2d. Paths are relative to this file.
 """
 
 
@@ -32,11 +33,16 @@ def as_markdown() -> str:
     """A table: setting, default, what it does."""
     rows = ["| setting | default | what it does |", "|---|---|---|"]
     for where, described in _leaves(Settings, ()):
-        default = _default(where, described)
-        shown = f"`{_scalar(default)}`" if default is not None else "none"
         words = _words(described).replace("|", "\\|")
-        rows.append(f"| `{'.'.join(where)}` | {shown} | {words} |")
+        rows.append(f"| `{'.'.join(where)}` | {_shown(where, described)} | {words} |")
     return "\n".join(rows) + "\n"
+
+
+def _shown(where: tuple[str, ...], described: FieldInfo) -> str:
+    if where in _EXAMPLES:
+        return "required"
+    default = _default(where, described)
+    return "none" if default is None else f"`{_scalar(default)}`"
 
 
 def _section(model: type[BaseModel], above: tuple[str, ...], indent: str) -> Iterator[str]:
@@ -102,8 +108,8 @@ def _choices(annotation: Any) -> list[str]:
 
 
 def _default(where: tuple[str, ...], described: FieldInfo) -> Any:
-    if where == ("upstream", "url"):
-        return UPSTREAM_EXAMPLE
+    if where in _EXAMPLES:
+        return _EXAMPLES[where]
     if where == ("listen", "url"):
         return Settings.model_fields["listen"].default[0].url
     value = described.get_default(call_default_factory=True, validated_data={})

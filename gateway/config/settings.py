@@ -56,7 +56,7 @@ class _Addressed(Section):
     @classmethod
     def _is_url(cls, value: str) -> str:
         for key in urls.parse(value, cls.ports, cls.example).options:
-            if key not in cls.in_query:
+            if key in cls.model_fields and key not in cls.in_query:  # what is no setting at all is told as such
                 raise ValueError(f"{key!r} cannot stand in the URL; write a mapping with url: and {key}:")
         return value
 
@@ -74,7 +74,8 @@ class Listener(_Addressed):
     )
     allow_plaintext: bool = Field(
         default=False,
-        description="take passwords without TLS from everywhere; without it only from clients on loopback",
+        description="take passwords without TLS from everywhere; without it only from clients on loopback, "
+        "which behind a proxy or relay on this machine everybody is",
     )
 
     @property
@@ -105,7 +106,7 @@ class Tls(Section):
 
 
 class UpstreamTimeouts(Section):
-    connect: Seconds = Field(default=10.0, description="until TCP and TLS stand")
+    connect: Seconds = Field(default=10.0, description="until TCP and TLS stand, and again for the greeting")
     response: Seconds = Field(default=60.0, description="for the answer to a command, or a message's next block")
     open: Seconds = Field(
         default=80.0, description="for a whole login, up to the snapshot; mail programs give up after about 110 s"
@@ -199,7 +200,9 @@ class MaildropSettings(Section):
         "auto: trash at Gmail, else expunge",
     )
     trash: str | None = Field(
-        default=None, description="the folder for on_delete: trash, if the upstream names none"
+        default=None,
+        description="the folder for on_delete: trash, if the upstream names none; "
+        "what is deleted in that folder itself is removed",
     )
     archive: str | None = Field(default=None, description="the folder for on_delete: archive, likewise")
     on_retrieve: str = Field(
@@ -285,7 +288,8 @@ class Settings(Section):
     )
     state: Path | None = Field(
         default=None,
-        description="folder for what must survive; default /var/lib/pop3-gateway, or the user's own state folder",
+        description="folder for what must survive: deletions that are still to be carried out, and what flag and "
+        "keep hide; default /var/lib/pop3-gateway, or ~/.local/state/pop3-gateway where that cannot be written",
     )
 
     @field_validator("listen", mode="before")

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainValidator
 
 MOST_WORKERS = 64  # more processes than this on one machine are a slip of the keyboard
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+DAY = 86400  # seconds
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY}
 
 
 def _number(value: Any) -> Any:
@@ -20,18 +21,18 @@ Count = Annotated[int, BeforeValidator(_number)]
 
 
 def _seconds(value: Any) -> Any:
-    """`90`, `90s`, `10m`, `1h`."""
+    """`90`, `90s`, `10m`, `1h`, `2d`."""
     value = _number(value)
     if isinstance(value, str):
         found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", value)
         if not found:
-            raise ValueError(f"{value!r} is not a time; write it like 90s, 10m or 1h")
+            raise ValueError(f"{value!r} is not a time; write it like 90s, 10m, 1h or 2d")
         return float(found[1]) * _UNITS[found[2]]
     return value
 
 
-SecondsOrNone = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=86400)]
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * 86400)]
+SecondsOrNone = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=DAY)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=7 * DAY)]
 
 
 def _workers(value: Any) -> Any:
@@ -43,7 +44,8 @@ def _workers(value: Any) -> Any:
     except (TypeError, ValueError, OverflowError):
         number = 0
     if not 1 <= number <= MOST_WORKERS or number != float(value):
-        raise ValueError(f"{value!r} is not a number of processes; write 1 to {MOST_WORKERS}, or auto")
+        shown = str(value).lower() if isinstance(value, bool) else repr(value)
+        raise ValueError(f"{shown} is not a number of processes; write 1 to {MOST_WORKERS}, or auto")
     return number
 
 

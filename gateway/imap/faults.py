@@ -78,6 +78,12 @@ _TLS_REASONS = {
     "UNEXPECTED_EOF_WHILE_READING": "the server closed the connection within the handshake",
 }
 
+# OpenSSL's numbers (x509_vfy.h): what is wrong with a certificate, and what to do about it.
+_TRUST_HINTS = (
+    ({18, 19, 20, 21}, "; is it of a private authority? Set upstream.ca_file"),
+    ({62, 64}, "; write a name that the certificate bears into upstream"),
+)
+
 _CODE = re.compile(r"\[([A-Z][A-Z0-9-]*)(?=[ \]])", re.IGNORECASE)  # not the [b' that imaplib makes of a list
 _TELLING = 4  # characters of a secret in a row
 _TEXT_OCTETS = 200  # of a server's own words that are passed on
@@ -102,7 +108,8 @@ def translated(doing: str) -> Iterator[None]:
 
 def _said(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
+        hint = next((hint for codes, hint in _TRUST_HINTS if error.verify_code in codes), "")
+        return error.verify_message.rstrip(".") + hint
     if isinstance(error, ssl.SSLError):
         return _TLS_REASONS.get(error.reason or "", plain(str(error.reason or error)))
     return plain(str(error))

@@ -18,7 +18,7 @@ FAREWELL_SECONDS = 5.0
 class Timeouts:
     """Seconds."""
 
-    connect: float = 10.0  # to a TCP and TLS connection
+    connect: float = 10.0  # to a TCP and TLS connection, and once more to the greeting
     response: float = 60.0  # for the answer to a command, or the next block of a message
     open: float = 80.0  # from the connection to the snapshot: Thunderbird gives up after about 110 s
 
@@ -30,6 +30,8 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
         transport = Transport.connect(endpoint, trust, timeouts.connect)
         try:
             transport.end_by(timeouts.open)
+            transport.allow(timeouts.connect)
+            _wait_for_greeting(transport, endpoint)
             transport.allow(timeouts.response)
             client = Client(transport, endpoint)
             if endpoint.tls is TlsMode.STARTTLS:
@@ -39,6 +41,15 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
             raise
         trust.remember(transport.socket, endpoint)
         return client
+
+
+def _wait_for_greeting(transport: Transport, endpoint: Endpoint) -> None:
+    """A server that begins with TLS waits for us to begin, as an HTTP server does. Raises OSError."""
+    try:
+        transport.receive()
+    except TimeoutError as error:
+        hint = "" if endpoint.tls is TlsMode.IMPLICIT else "; if this port begins with TLS, write imaps://"
+        raise TimeoutError(f"the server says nothing{hint}") from error
 
 
 def connect_and_log_in(account: Account, timeouts: Timeouts) -> Client:

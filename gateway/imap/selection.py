@@ -126,7 +126,7 @@ class Selection:
 
     def _read_selection(self, tag: bytes, rows: Rows) -> dict[bytes, bytes]:
         """The response codes. Rows may come, too, ahead of the tagged line."""
-        doing = f"opening {self._folder}"
+        doing = f"opening {self._folder} (maildrop.folder)"
         codes: dict[bytes, bytes] = {}
         responses = Responses(self._transport, tag, doing, declined=UpstreamDeclined)
         while not isinstance(response := responses.next(), Done):

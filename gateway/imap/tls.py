@@ -41,9 +41,10 @@ class Trust:
         self.changed = _last_change(ca_file)
         try:
             self.context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        except (OSError, ssl.SSLError) as error:
-            why = f"{ca_file} cannot be read as PEM certificates: {error}"
-            raise SettingsError(f"upstream.ca_file: {why}") from error
+        except ssl.SSLError as error:
+            raise SettingsError(f"upstream.ca_file: {ca_file} holds no certificates in PEM") from error
+        except OSError as error:
+            raise SettingsError(f"upstream.ca_file: {ca_file}: {error.strerror or error}") from error
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.sslsocket_class = _Socket
         self._sessions: deque[_Session] = deque(maxlen=SESSIONS)

@@ -104,6 +104,12 @@ class Transport:
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
+    def receive(self) -> bool:
+        """Wait until something came, and hold it; False at the end of the stream."""
+        part = self._receive(RECEIVE_OCTETS)
+        self.held += part
+        return bool(part)
+
     def readline(self, limit: int = LINE_LIMIT) -> bytes:
         """A line with its CRLF; b"" at the end of the stream. Raises ConnectionError over the limit."""
         searched = 0
@@ -111,7 +117,7 @@ class Transport:
             searched = len(self.held)
             if searched > limit:
                 raise ConnectionError(f"the server sent a line of more than {limit} octets")
-            if not self._fill():
+            if not self.receive():
                 return b""
         if end > limit:
             raise ConnectionError(f"the server sent a line of more than {limit} octets")
@@ -129,7 +135,7 @@ class Transport:
         if octets > LITERAL_LIMIT:
             raise ConnectionError(f"the server announced a literal of {octets} octets where none is expected")
         while len(self.held) < octets:
-            if not self._fill():
+            if not self.receive():
                 raise ConnectionError("the server closed the connection within a literal")
         return self.take(octets)
 
@@ -182,11 +188,6 @@ class Transport:
     def close(self) -> None:
         self.held.clear()
         self.socket.close()
-
-    def _fill(self) -> bool:
-        part = self._receive(RECEIVE_OCTETS)
-        self.held += part
-        return bool(part)
 
     def _receive(self, most: int) -> bytes:
         self.socket.settimeout(self._left())

@@ -36,6 +36,7 @@ class Verdict:
 
     reason: str = ""  # why it is not to be shown; "": it is
     noted: Sighting | None = None  # what is to be remembered of it, where that is something new
+    seconds_left: float = 0.0  # until it is shown, if it still looks so then
 
 
 def judge(accepted: Sighting | None, doubted: Sighting | None, now: Sighting, caution: Caution) -> Verdict:
@@ -44,9 +45,10 @@ def judge(accepted: Sighting | None, doubted: Sighting | None, now: Sighting, ca
     if not reason:
         return _accept(accepted, doubted, now)
     if doubted is None or doubted.since > now.since or _missing(doubted, now, caution):
-        return Verdict(reason, noted=now)  # the time begins, or begins anew
-    if now.since - doubted.since < caution.confirm_after:
-        return Verdict(reason)
+        return Verdict(reason, now, caution.confirm_after)  # the time begins, or begins anew
+    left = caution.confirm_after - (now.since - doubted.since)
+    if left > 0:
+        return Verdict(reason, seconds_left=left)
     if doubted.uidvalidity != now.uidvalidity:
         now = replace(now, uidvalidity=UNSTABLE)
     return Verdict(noted=now)

@@ -1,15 +1,16 @@
 """A login: what is remembered is held against the mailbox as it is now."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.errors import UpstreamDoubtful
-from gateway.maildrop import Caution, OnDelete, judge, recognise, sight
+from gateway.maildrop import Caution, OnDelete, Verdict, judge, recognise, sight
 from gateway.ports import Account, Mailbox, Mailboxes
 from gateway.remembered.mailbox import RememberedMailbox
 from gateway.remembered.page import Page, Rooms
 from gateway.remembered.promises import Promises
-from gateway.telemetry.events import MemoryVoid, SnapshotDoubted
+from gateway.telemetry.events import MemoryVoid, SnapshotBelieved, SnapshotDoubted
 
 
 class RememberedMailboxes:
@@ -40,8 +41,12 @@ class RememberedMailboxes:
         if verdict.reason:  # and nothing is learned from what is not believed
             if verdict.noted:
                 ledger.doubt(key, verdict.noted)
-            self._rooms.emit(SnapshotDoubted(account.credentials.user, verdict.reason))
-            raise UpstreamDoubtful(verdict.reason)
+            self._rooms.emit(
+                SnapshotDoubted(account.credentials.user, verdict.reason, round(verdict.seconds_left))
+            )
+            raise _doubtful(verdict)
+        if memory.doubted is not None:
+            self._rooms.emit(SnapshotBelieved(account.credentials.user, len(seen)))
         if verdict.noted or known.revision:
             ledger.accept(key, seen.uidvalidity, verdict.noted, known.revision)
         if known.void:
@@ -54,3 +59,13 @@ class RememberedMailboxes:
         return RememberedMailbox(
             account, mailbox, shown, verdict.noted or memory.accepted or sighting, promises, page
         )
+
+
+def _doubtful(verdict: Verdict) -> UpstreamDoubtful:
+    """In words that fetchmail understands, see errors."""
+    minutes = math.ceil(verdict.seconds_left / 60)
+    when = "1 minute" if minutes == 1 else f"{minutes} minutes"
+    return UpstreamDoubtful(
+        f"{verdict.reason} (maildrop.guard)",
+        text=f"service unavailable: {verdict.reason}; the mailbox is shown in {when} if that stays so",
+    )

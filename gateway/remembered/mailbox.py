@@ -46,9 +46,8 @@ class RememberedMailbox:
             return True
         most = self._account.policy.max_deletes
         if most and len(plan.delete) > most:
-            raise Refused(
-                text=f"{len(plan.delete)} deletions are more than the {most} allowed: nothing was deleted"
-            )
+            why = f"nothing was deleted: {len(plan.delete)} deletions are more than the {most} allowed"
+            raise Refused(f"{why} (maildrop.max_deletes)", text=why)
         self._update = asyncio.create_task(self._carry_out(plan, await self._make_durable(plan), on_copied))
         await asyncio.wait({self._update}, timeout=REPLY_SECONDS)
         if self._declined:  # what is being taken back is not to be answered with +OK

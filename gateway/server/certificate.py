@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from gateway.errors import StateError
+from gateway.errors import SettingsError, StateError
 
 FILE_NAME = "self-signed.pem"
 VALID_DAYS = 3650  # a client that was told to trust it once should not be asked again
@@ -37,13 +37,17 @@ def self_signed(folder: Path) -> tuple[Path, bool]:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of the first certificate in a PEM file, as mail programs show it."""
-    digest = x509.load_pem_x509_certificates(path.read_bytes())[0].fingerprint(hashes.SHA256())
-    return digest.hex(":").upper()
+    return _first(path).fingerprint(hashes.SHA256()).hex(":").upper()
+
+
+def ends(path: Path) -> datetime.datetime:
+    """When the first certificate in a PEM file is no longer good. Raises SettingsError."""
+    return _first(path).not_valid_after_utc
 
 
 def describe(path: Path) -> str:
-    """For whom, and until when."""
-    first = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    """For whom, and until when. Raises SettingsError."""
+    first = _first(path)
     try:
         names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         known = [
@@ -53,6 +57,13 @@ def describe(path: Path) -> str:
     except x509.ExtensionNotFound:
         known = []
     return f"for {', '.join(known) or first.subject.rfc4514_string()}, until {first.not_valid_after_utc:%Y-%m-%d}"
+
+
+def _first(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"tls.certificate: {path} cannot be read as a certificate: {error}") from error
 
 
 def _is_good(path: Path) -> bool:

@@ -54,7 +54,7 @@ class Listener:
         self._conversing: set[asyncio.Task[None]] = set()
 
     def start(self, sockets: list[socket.socket] | None = None) -> Site:
-        """Where it listens: with port 0 asked for, the port that the system chose. Raises SettingsError.
+        """Where it listens: with port 0 asked for, the port that the system chose. Raises as listen() does.
 
         `sockets` are those that listen for this site already; without them it opens its own.
         """
@@ -131,7 +131,7 @@ class Listener:
                 retrieved=tally.retrieved,
                 retrieved_octets=tally.retrieved_octets,
                 tops=tally.tops,
-                deleted=tally.deleted,
+                deletions=tally.deleted,
                 seconds=round(seconds, 3),
             )
         )

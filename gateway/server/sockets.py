@@ -2,13 +2,24 @@
 
 import contextlib
 import dataclasses
+import errno
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from gateway.errors import SettingsError
+from gateway.errors import CannotListen, GatewayError, SettingsError
 
 BACKLOG = 1024  # connections that the system holds for us while we are busy
+
+# Whether another start may do better, and what else may be done.
+_ADVICE: dict[int, tuple[type[GatewayError], str]] = {
+    errno.EADDRINUSE: (CannotListen, "; another program listens there: end it, or choose another port"),
+    errno.EADDRNOTAVAIL: (
+        CannotListen,
+        "; no network interface has this address: 0.0.0.0 and [::] are all of them",
+    ),
+    errno.EACCES: (SettingsError, "; ports under 1024 need root or CAP_NET_BIND_SERVICE"),
+}
 
 _Address = tuple[str, int]
 
@@ -31,7 +42,10 @@ class Site:
 
 
 def listen(site: Site) -> list[socket.socket]:
-    """For a gateway of one process: a socket for each address that the host has here. Raises SettingsError."""
+    """For a gateway of one process: a socket for each address that the host has here.
+
+    Raises CannotListen, and SettingsError where that will not change.
+    """
     with _explained(site):
         return _all(_listening, _addresses(site))
 
@@ -44,13 +58,13 @@ class Reservation:
     """
 
     def __init__(self, site: Site) -> None:
-        """Raises SettingsError, where anybody listens: another gateway of several processes, too."""
+        """Raises as listen() does, where anybody listens: another gateway of several processes, too."""
         with _explained(site):
             self._held = _all(_held, _addresses(site))
         self.site = site.at(self._held[0])
 
     def listen(self) -> list[socket.socket]:
-        """Raises SettingsError: the system may have no more sockets."""
+        """Raises as listen() does: the system may have no more sockets."""
         with _explained(self.site):
             return _all(_listening_beside_others, [(held.family, held.getsockname()[:2]) for held in self._held])
 
@@ -59,7 +73,7 @@ class Reservation:
 
 
 def reserve(sites: Iterable[Site]) -> list[Reservation]:
-    """All or none of them. Raises SettingsError."""
+    """All or none of them. Raises as listen() does."""
     made: list[Reservation] = []
     try:
         for site in sites:
@@ -135,11 +149,6 @@ def _explained(site: Site) -> Iterator[None]:
     except UnicodeError:
         raise SettingsError(f"cannot listen on {site}: that is no host name") from None
     except OSError as error:
-        raise SettingsError(f"cannot listen on {site}: {_why(error, site.port)}") from error
-
-
-def _why(error: OSError, port: int) -> str:
-    why = error.strerror or str(error)
-    if isinstance(error, PermissionError) and port < 1024:
-        return f"{why}; ports under 1024 need root or CAP_NET_BIND_SERVICE"
-    return why.partition(" (while")[0]  # socket adds the address again
+        kind, advice = _ADVICE.get(error.errno or 0, (CannotListen, ""))
+        why = (error.strerror or str(error)).partition(" (while")[0]  # socket adds the address again
+        raise kind(f"cannot listen on {site}: {why}{advice}") from error

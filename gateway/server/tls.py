@@ -1,66 +1,70 @@
-"""TLS towards clients: one context, with the certificate read anew when its file changes."""
+"""TLS towards clients: a context with the certificate, made anew when its files change."""
 
 import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 from gateway.errors import SettingsError
-from gateway.telemetry.events import CertificateReloaded, CertificateUnusable, Event
+from gateway.server import certificate
+from gateway.server.pair import Pair
+from gateway.telemetry.events import (
+    CertificateEnded,
+    CertificateEnds,
+    CertificateReloaded,
+    CertificateUnusable,
+    Event,
+)
 
-LOOK_SECONDS = 60.0  # between two looks at the files: a renewed certificate needs no restart
+WARN_DAYS = 14  # before a certificate ends; whoever renews by machine does so earlier
+WARN_SECONDS = 86400.0  # from one warning to the next
 
 
 class ServerTls:
-    """Call context() for each handshake. Raises SettingsError when the first certificate cannot be used."""
+    """Call context() for each handshake, and look() every now and then: a renewed certificate needs no restart.
 
-    def __init__(
-        self, certificate: Path, key: Path | None, min_version: str, emit: Callable[[Event], None]
-    ) -> None:
-        self._certificate = certificate
-        self._key = key
+    Raises SettingsError when the first certificate cannot be used.
+    """
+
+    def __init__(self, pair: Pair, min_version: str, emit: Callable[[Event], None]) -> None:
+        self._pair = pair
+        self._min_version = ssl.TLSVersion[min_version.replace(".", "_")]
         self._emit = emit
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.minimum_version = ssl.TLSVersion[min_version.replace(".", "_")]
-        try:
-            self._context.load_cert_chain(certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsError(f"tls.certificate: {certificate} cannot be used: {_explain(error)}") from error
-        self._changed = self._last_change()
-        self._looked = time.monotonic()
+        self._warn_at = 0.0  # by time.monotonic()
+        self._load()
 
     def context(self) -> ssl.SSLContext:
-        if time.monotonic() - self._looked > LOOK_SECONDS:
-            self.look()
         return self._context
 
     def look(self) -> None:
-        self._looked = time.monotonic()
-        changed = self._last_change()
-        if changed == self._changed:
-            return
-        self._changed = changed
+        """Whether the files have changed, and how long the certificate is still good."""
+        if self._pair.last_change() != self._changed:
+            self.reload()
+        if time.monotonic() >= self._warn_at:
+            self._warn_at = time.monotonic() + WARN_SECONDS
+            self._warn()
+
+    def reload(self) -> None:
+        """Now, changed or not. Where that fails the old certificate stays."""
+        path = str(self._pair.certificate)
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
-            self._context.load_cert_chain(self._certificate, self._key)
-        except (OSError, ssl.SSLError) as error:  # half-written, or not matching: the next look may find it whole
-            self._emit(CertificateUnusable(str(self._certificate), _explain(error)))
+            self._load()
+        except SettingsError as error:  # half-written, or not matching: the next look may find it whole
+            self._emit(CertificateUnusable(path, str(error)))
         else:
-            self._emit(CertificateReloaded(str(self._certificate)))
+            self._emit(CertificateReloaded(path))
 
-    def _last_change(self) -> tuple[int, ...]:
-        try:
-            return tuple(path.stat().st_mtime_ns for path in (self._certificate, self._key) if path)
-        except OSError:
-            return ()
+    def _load(self) -> None:
+        self._changed = self._pair.last_change()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = self._min_version
+        self._pair.load_into(context)
+        self._ends = certificate.ends(self._pair.certificate)
+        self._context = context
+        self._warn_at = 0.0
 
-
-def _explain(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        if "PEM lib" in str(error):
-            return "there is no private key in it; set tls.key"
-        return {
-            "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
-            "NO_START_LINE": "a certificate and its key in PEM are needed",
-        }.get(error.reason, str(error.reason))
-    return error.strerror or str(error)
+    def _warn(self) -> None:
+        left = self._ends - datetime.now(UTC)
+        if left < timedelta(days=WARN_DAYS):
+            kind = CertificateEnds if left > timedelta(0) else CertificateEnded
+            self._emit(kind(str(self._pair.certificate), f"{self._ends:%Y-%m-%dT%H:%M:%SZ}"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.errors import StateError
+from gateway.store.folder import make
 from gateway.store.schema import migrate
 
 BUSY_SECONDS = 2.0  # to wait for another writer: a client waits for us
@@ -125,6 +126,7 @@ class Database:
 
     def _open(self) -> _Connection:
         """To write: makes the file, and its tables."""
+        make(self._file.parent)
         self._file.touch(mode=0o600)
         connection = self._connect()
         try:

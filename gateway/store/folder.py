@@ -72,6 +72,18 @@ def default_folder() -> Path:
     return Path(own) / "pop3-gateway"
 
 
+def make(folder: Path) -> None:
+    """With what is missing above it, all closed to others: somebody may remove the state while we run.
+
+    Raises OSError.
+    """
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def file_name(maildrop_key: str) -> str:
     """A hash: names may hold anything, and a folder's listing is not a list of customers.
 

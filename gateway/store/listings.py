@@ -22,6 +22,7 @@ from pathlib import Path
 from gateway.errors import StateError
 from gateway.maildrop import Listing
 from gateway.maildrop.listing import BELIEVED_SECONDS, GONE_RANGES, MOST_MESSAGES
+from gateway.store.folder import make
 
 # The format and its number, the byte order of the numbers, CRC-32 of all that follows.
 _SEAL = struct.Struct("<7scI")
@@ -68,7 +69,7 @@ class FileListings:
             try:
                 _replace(path, octets)
             except FileNotFoundError:
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make(path.parent)
                 _replace(path, octets)
         self._sweep(path.parent)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.errors import MaildropInUse, StateError
 from gateway.ports import LockMode, MaildropLock
-from gateway.store.folder import file_name
+from gateway.store.folder import file_name, make
 
 TAKEOVER_SECONDS = 5.0  # for the other session to notice and end
 LOOK_SECONDS = 0.1
@@ -77,7 +77,7 @@ class FileLock:
             raise StateError(f"the maildrop cannot be locked: {error}") from error
 
     def _open_and_lock(self) -> int:
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)  # cleaners of old files remove it
+        make(self._path.parent)  # cleaners of old files remove it
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gateway.errors import LoggedInTooRecently, StateError
-from gateway.store.folder import file_name
+from gateway.store.folder import file_name, make
 
 SWEEP_SECONDS = 600.0  # between two removals of files that do not matter any more
 
@@ -49,7 +49,7 @@ class FileLoginDelay:
         with contextlib.suppress(
             OSError
         ):  # the user is in: a full disk costs the operator the delay, not the login
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            make(self._folder)
             path.touch(mode=0o600)
             os.utime(path, (now, now))
 

@@ -74,6 +74,22 @@ class CertificateUnusable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateEnds(Event):
+    """Told at the start, and every day from two weeks before."""
+
+    name = "the certificate ends soon: renew it"
+    level = "warning"
+    path: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateEnded(CertificateEnds):
+    name = "the certificate has ended: clients refuse it until it is renewed"
+    level = "error"
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping(Event):
     name = "gateway stopping"
     sessions: int
@@ -134,6 +150,13 @@ class LoginFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LoginFailedHere(LoginFailed):
+    """The gateway itself cannot: nobody logs in until its operator sees to it."""
+
+    level = "error"
+
+
+@dataclass(frozen=True, slots=True)
 class CommandFailed(Event):
     """After login: the upstream or the maildrop could not do what the client asked."""
 
@@ -181,10 +204,20 @@ class PromisesKept(Event):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotDoubted(Event):
-    name = "mailbox not shown: it looks damaged"
+    name = "mailbox not shown: it looks damaged (maildrop.guard)"
     level = "warning"
     user: str
     why: str
+    seconds_left: int  # then it is shown, if it still looks so
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotBelieved(Event):
+    """It is whole again, or has looked so for as long as maildrop.guard wants."""
+
+    name = "mailbox shown again"
+    user: str
+    messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +270,10 @@ class WarmConnectionLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded(Event):
-    """The summary: one a session, always."""
+    """The summary: one a session, always.
+
+    `deletions` are those that were promised; what of them is still to be carried out has had a line of its own.
+    """
 
     name = "session ended"
     user: str
@@ -246,7 +282,7 @@ class SessionEnded(Event):
     retrieved: int
     retrieved_octets: int
     tops: int
-    deleted: int
+    deletions: int
     seconds: float
 
 

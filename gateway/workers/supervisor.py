@@ -29,11 +29,11 @@ LONGEST_PAUSE_SECONDS = 30.0
 SPARE_SECONDS = 5.0  # for a worker to end, beyond its own limit; then it is killed
 
 _ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
-_WATCHED = _ENDING | {signal.SIGCHLD}
+_WATCHED = _ENDING | {signal.SIGCHLD, signal.SIGHUP}
 _READY = b"+"  # a worker's report; another one is the pickled error that kept it from starting
 
 # What a worker is to do: serve its share until that says stop, and call the last argument once it does serve.
-# Before that it may raise GatewayError. SIGTERM and SIGINT are blocked when it begins.
+# Before that it may raise GatewayError. SIGTERM, SIGINT and SIGHUP are blocked when it begins.
 Work = Callable[[int, Share, Callable[[], None]], None]
 
 
@@ -63,7 +63,10 @@ class _Worker:
 
 
 class Supervisor:
-    """run() until SIGTERM or SIGINT: the first drains the workers, the second ends them at once."""
+    """run() until SIGTERM or SIGINT: the first drains the workers, the second ends them at once.
+
+    SIGHUP is passed on to them.
+    """
 
     def __init__(
         self,
@@ -90,8 +93,9 @@ class Supervisor:
         The first one starts alone, and `ready` is called when it serves: it makes what the state folder does not
         have yet, and what is wrong is told once.
         """
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started us may have had it ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+        for number in (signal.SIGCHLD, signal.SIGHUP):  # one that is ignored may never be seen
+            signal.signal(number, signal.SIG_DFL)
         gc.collect()
         gc.freeze()  # a worker's collector would write to every object, and no page would stay shared
         first, *others = self._workers
@@ -176,7 +180,9 @@ class Supervisor:
     # Ending
 
     def _heed(self, received: signal.struct_siginfo | None) -> None:
-        if received is not None and received.si_signo in _ENDING:
+        if received is not None and received.si_signo == signal.SIGHUP:
+            self._send(signal.SIGHUP)
+        elif received is not None and received.si_signo in _ENDING:
             if self._stop_by is None:
                 self._stop()
             else:
@@ -192,9 +198,12 @@ class Supervisor:
 
     def _kill(self) -> None:
         self._stop_by = float("inf")
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
         for worker in self._workers:
             if worker.pid:
-                os.kill(worker.pid, signal.SIGKILL)
+                os.kill(worker.pid, number)
 
     def _bury_the_dead(self) -> None:
         """Of process 1 in a container that is everybody's orphans, too."""

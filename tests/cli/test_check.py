@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.imap import FakeImap
+from tests.servers import tls
 from tests.servers.fixtures import Mailbox, new_mailbox
 from tests.servers.tls import Certificates
 
@@ -54,12 +56,19 @@ def test_a_wrong_password_is_told_and_not_shown(fake: FakeImap, drop: Mailbox, t
     assert "hunter2" not in told
 
 
+def test_a_folder_that_no_policy_uses_is_told(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:
+    status, told = check(fake, drop, tmp_path, drop.password, "maildrop: {trash: Bin}")
+    assert status == 0
+    assert "auto: deleted messages are removed" in told
+    assert "note  maildrop.trash: Bin is not used; on_delete: trash would move deleted messages there" in told
+
+
 @pytest.mark.parametrize(
     ("policy", "said"),
     [
         ("maildrop: {on_delete: trash}", "set maildrop.trash"),
         ("maildrop: {on_delete: trash, trash: Nowhere}", "there is no folder Nowhere"),
-        ("maildrop: {folder: Nowhere}", "opening Nowhere"),
+        ("maildrop: {folder: Nowhere}", "opening Nowhere (maildrop.folder): "),
     ],
 )
 def test_a_folder_that_is_not_there_is_told(
@@ -67,4 +76,19 @@ def test_a_folder_that_is_not_there_is_told(
 ) -> None:
     status, told = check(fake, drop, tmp_path, drop.password, policy)
     assert status != 0
+    assert said in told
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "said"),
+    [(20, 0, "ok    certificate: for "), (5, 0, "note  certificate: for "), (-1, 2, "has ended; renew it")],
+)
+def test_a_certificate_that_ends_is_told(
+    fake: FakeImap, drop: Mailbox, tmp_path: Path, days: int, status: int, said: str
+) -> None:
+    made = tls.make(tmp_path, lifetime=timedelta(days=days))
+    done, told = check(
+        fake, drop, tmp_path, drop.password, f"tls: {{certificate: {made.cert_file}, key: {made.key_file}}}"
+    )
+    assert done == status
     assert said in told

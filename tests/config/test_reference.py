@@ -32,6 +32,7 @@ def test_the_table_has_every_setting() -> None:
     leaves = {".".join(where) for where in paths(Settings)} - {"listen", "upstream"}
     assert leaves <= set(re.findall(r"^\| `([\w.]+)` \|", table, flags=re.MULTILINE))
     assert "| `maildrop.on_delete` | `auto` |" in table
+    assert "| `upstream.url` | required |" in table
 
 
 def test_no_line_of_the_reference_is_too_wide_to_read() -> None:

@@ -9,7 +9,7 @@ import yaml
 
 from gateway.config.load import CONFIG_VARIABLE
 from gateway.config.schema import variables
-from gateway.config.settings import Timeouts
+from gateway.config.settings import Settings, Timeouts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
@@ -64,3 +64,35 @@ def test_unit_leaves_time_to_stop() -> None:
     unit = (DEPLOY / "pop3-gateway.service").read_text()
     assert int(re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[0]) >= STOP_SECONDS
     assert "\nStateDirectory=pop3-gateway\n" in unit
+
+
+def test_haproxy_opens_no_port_where_its_clients_would_count_as_loopback() -> None:
+    """HAProxy's own connections come from loopback, from which passwords are taken without TLS."""
+    text = (DEPLOY / "haproxy.cfg").read_text()
+    binds = re.findall(r"^\s*bind (\S+)", text, re.MULTILINE)
+    assert binds == [":995"]
+    [named] = re.findall(r"^#\s+(listen: .*)$", text, re.MULTILINE)
+    [site] = Settings.model_validate(yaml.safe_load(named) | {"upstream": "imaps://imap.example.com"}).listen
+    assert site.implicit_tls
+    servers = re.findall(r"^\s*server \S+ (\S+)", text, re.MULTILINE)
+    assert servers == ["{}:{}".format(*site.address)]
+
+
+def test_a_file_over_the_images_own_is_told_to_listen_where_the_ports_lead() -> None:
+    text = (DEPLOY / "compose.yaml").read_text()
+    [named] = re.findall(r"^ +# +(listen: .*)$", text, re.MULTILINE)
+    [own] = re.findall(r"'(listen: [^']*)'", DOCKERFILE)
+    assert yaml.safe_load(named) == yaml.safe_load(own)
+
+
+def test_unit_is_installed_from_where_it_is_and_gives_up_on_what_no_restart_mends() -> None:
+    unit = (DEPLOY / "pop3-gateway.service").read_text()
+    for path in re.findall(r"\bcp (\S+)", unit):
+        assert (REPOSITORY / path).exists(), path
+    assert "\nRestartPreventExitStatus=2\n" in unit
+    assert "\nExecReload=/bin/kill -HUP $MAINPID\n" in unit
+
+
+def test_kubernetes_has_the_image_that_the_readme_builds() -> None:
+    [built] = set(re.findall(r"docker build -t (\S+) \.", (REPOSITORY / "README.md").read_text()))
+    assert re.findall(r"^ +image: (.*)$", (DEPLOY / "kubernetes.yaml").read_text(), re.MULTILINE) == [built]

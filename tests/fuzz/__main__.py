@@ -48,7 +48,7 @@ def main(minutes: float, names: tuple[str, ...], keep: bool, replay: Path | None
         run = _fuzz(name, seconds, keep=keep)
         click.echo(f"{name}: {run.inputs} inputs in {seconds} s, {run.reached}, {len(run.failed)} failed")
         inputs, failed = inputs + run.inputs, failed + run.failed
-    click.echo(f"{inputs} inputs in {minutes:g} minutes, {len(failed)} failed")
+    click.echo(f"{inputs} inputs in {minutes:g} min, {len(failed)} failed")
     sys.exit(bool(failed))
 
 

@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -63,18 +64,25 @@ def test_a_certificate_that_nobody_vouches_for_is_not_taken(secure_fake: FakeIma
     error = failure(secured(secure_fake, mode, trusted=False))
     assert type(error) is UpstreamUnusable
     assert "the server's certificate is not trusted" in str(error)
+    assert str(error).endswith("; is it of a private authority? Set upstream.ca_file")
     assert set(secure_fake.verbs) <= {"STARTTLS"}
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("names", "lifetime"), [(["other.example"], timedelta(days=2)), (tls.LOCAL, timedelta(days=-1))]
+    ("names", "lifetime", "said"),
+    [
+        (["other.example"], timedelta(days=2), "; write a name that the certificate bears into upstream"),
+        (tls.LOCAL, timedelta(days=-1), "certificate has expired"),
+    ],
 )
 def test_nor_one_of_another_host_or_another_day(
-    tmp_path: Path, names: list[str], lifetime: timedelta, mode: TlsMode
+    tmp_path: Path, names: list[str], lifetime: timedelta, said: str, mode: TlsMode
 ) -> None:
     with FakeImap(tls.make(tmp_path, names, lifetime=lifetime)) as server:
-        assert type(failure(secured(server, mode))) is UpstreamUnusable
+        error = failure(secured(server, mode))
+    assert type(error) is UpstreamUnusable
+    assert said in str(error)
 
 
 def test_tls_1_2_is_enough_and_the_least(secure_fake: FakeImap) -> None:
@@ -87,7 +95,7 @@ def test_tls_1_2_is_enough_and_the_least(secure_fake: FakeImap) -> None:
 def test_an_authority_that_cannot_be_read_is_an_error_of_the_settings(tmp_path: Path) -> None:
     (tmp_path / "not.pem").write_text("nothing")
     for file in (tmp_path / "not.pem", tmp_path / "none.pem", tmp_path):
-        with pytest.raises(SettingsError, match="cannot be read as PEM"):
+        with pytest.raises(SettingsError, match=f"upstream.ca_file: {file}(: | holds no cert)"):
             client_tls.trust(file)
 
 
@@ -192,7 +200,11 @@ def test_plain_imap_where_tls_is_expected_says_so(fake: FakeImap) -> None:
 
 def test_tls_where_plain_imap_is_expected(secure_fake: FakeImap) -> None:
     endpoint = Endpoint("localhost", secure_fake.imaps_port or 0, TlsMode.STARTTLS)
-    assert type(failure(endpoint, HASTY)) is UpstreamSilent
+    error = failure(endpoint, replace(PATIENT, connect=HASTY.connect))
+    assert type(error) is UpstreamSilent
+    assert str(error).endswith(
+        "no answer in time: the server says nothing; if this port begins with TLS, write imaps://"
+    )
 
 
 # The host

@@ -31,7 +31,7 @@ def test_one_that_is_just_as_it_was_needs_no_note() -> None:
     ],
 )
 def test_one_that_is_not_is_doubted_and_says_why(now: Sighting, reason: str) -> None:
-    assert judge(BEFORE, None, now, CAUTION) == Verdict(reason, noted=now)
+    assert judge(BEFORE, None, now, CAUTION) == Verdict(reason, now, seconds_left=300)
 
 
 def test_one_that_was_small_may_become_empty() -> None:
@@ -44,11 +44,12 @@ def test_the_first_one_is_believed_and_so_is_one_after_an_empty_one(now: Sightin
     assert not judge(Sighting(3, 0, 0), None, now, CAUTION).reason
 
 
-@pytest.mark.parametrize(("since", "believed"), [(1701, False), (1700, True), (1000, True)])
-def test_what_has_looked_so_for_long_enough_is_believed(since: float, believed: bool) -> None:
+@pytest.mark.parametrize(("since", "left"), [(2000, 300), (1701, 1), (1700, 0), (1000, 0)])
+def test_what_has_looked_so_for_long_enough_is_believed(since: float, left: float) -> None:
     now = Sighting(9, 0, 2000)
     verdict = judge(BEFORE, Sighting(9, 0, since), now, CAUTION)
-    assert verdict == (Verdict(noted=now) if believed else Verdict("100 of 100 messages are missing"))
+    doubtful = Verdict("100 of 100 messages are missing", seconds_left=left)
+    assert verdict == (doubtful if left else Verdict(noted=now))
 
 
 def test_what_shrinks_further_begins_anew() -> None:
@@ -58,7 +59,9 @@ def test_what_shrinks_further_begins_anew() -> None:
 
 def test_so_does_a_clock_that_was_set_back() -> None:
     now = Sighting(9, 0, 2000)
-    assert judge(BEFORE, Sighting(9, 0, 9000), now, CAUTION) == Verdict("100 of 100 messages are missing", now)
+    assert judge(BEFORE, Sighting(9, 0, 9000), now, CAUTION) == Verdict(
+        "100 of 100 messages are missing", now, 300
+    )
 
 
 def test_a_mailbox_that_is_whole_again_ends_the_doubt() -> None:

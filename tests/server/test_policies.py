@@ -61,7 +61,10 @@ def test_more_deletions_than_allowed_are_none(start_gateway: StartGateway, fake:
         client.log_in(drop)
         client.ask("DELE 1")
         client.ask("DELE 2")
-        assert client.ask("QUIT").startswith(b"-ERR some deleted messages may not be removed: 2 deletions")
+        reply = client.ask("QUIT")
+    assert reply == b"-ERR nothing was deleted: 2 deletions are more than the 1 allowed"
+    assert "maildrop.max_deletes" in gateway.wait_for("command failed")["error"]
+    gateway.wait_for("session ended", deletions=0)
     assert len(drop.messages()) == 3
     assert delete_first(gateway, drop).startswith(b"+OK")
     assert len(drop.messages()) == 2

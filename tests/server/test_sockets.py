@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.errors import SettingsError
+from gateway.errors import CannotListen, GatewayError, SettingsError
 from gateway.server.sockets import Reservation, Site, close, listen, reserve
 
 ANY = Site("127.0.0.1", 0, implicit_tls=False)
@@ -69,7 +69,7 @@ def test_a_reserved_port_refuses_clients_until_somebody_listens(reserved: Reserv
 def test_a_reserved_port_is_in_use_for_every_other_gateway(reserved: Reservation, somebody_listens: bool) -> None:
     sockets = reserved.listen() if somebody_listens else []
     for take in (listen, Reservation):
-        with pytest.raises(SettingsError, match=f"cannot listen on {reserved.site}: Address already in use"):
+        with pytest.raises(CannotListen, match=f"cannot listen on {reserved.site}: Address already in use"):
             take(reserved.site)
     close(sockets)
 
@@ -87,7 +87,7 @@ def test_a_port_where_another_program_listens_cannot_be_reserved() -> None:
     for shared in (False, True):
         with socket.create_server(("127.0.0.1", 0), reuse_port=shared) as other:
             site = ANY.at(other)
-            with pytest.raises(SettingsError, match=f"cannot listen on {site}: Address already in use"):
+            with pytest.raises(CannotListen, match=f"cannot listen on {site}: Address already in use"):
                 Reservation(site)
 
 
@@ -108,7 +108,7 @@ def test_connections_of_an_earlier_gateway_are_no_obstacle(was_shared: bool) -> 
 def test_all_ports_are_reserved_or_none() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         free = ANY.at(other)
-    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(SettingsError):
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(CannotListen):
         reserve([free, ANY.at(other)])
     close(listen(free))
 
@@ -121,10 +121,12 @@ def test_ipv6_is_a_port_of_its_own() -> None:
     second.close()
 
 
-@pytest.mark.parametrize("host", ["nowhere.invalid", "a" * 70 + ".example"])
-def test_a_name_that_is_none(host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "kind"), [("nowhere.invalid", CannotListen), ("a" * 70 + ".example", SettingsError)]
+)
+def test_a_name_that_is_none(host: str, kind: type[GatewayError]) -> None:
     for take in (listen, Reservation):
-        with pytest.raises(SettingsError, match="cannot listen on pop3://"):
+        with pytest.raises(kind, match="cannot listen on pop3://"):
             take(Site(host, 1110, implicit_tls=False))
 
 

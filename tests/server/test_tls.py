@@ -1,12 +1,17 @@
 """TLS towards clients: STLS and POP3S over real sockets."""
 
+import signal
 import ssl
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from gateway.server.pair import Pair
+from gateway.server.tls import WARN_SECONDS, ServerTls
+from gateway.telemetry.events import CertificateUnusable, Event
 from tests.gateway_process import StartGateway
 from tests.server.pop3_client import RawClient
 from tests.servers import tls
@@ -103,11 +108,9 @@ def test_openssl_s_client_speaks_stls_with_us(
 
 
 def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> None:
-    from gateway.server import tls as server_tls  # noqa: PLC0415
-
     made = tls.make(_folder(tmp_path / "a"))
-    events: list[object] = []
-    served = server_tls.ServerTls(made.cert_file, made.key_file, "TLSv1.2", events.append)
+    events: list[Event] = []
+    served = ServerTls(Pair(made.cert_file, made.key_file), "TLSv1.2", events.append)
     renewed = tls.make(_folder(tmp_path / "b"))
     made.cert_file.write_bytes(renewed.cert_file.read_bytes())
     served.look()
@@ -116,6 +119,69 @@ def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path: Path) -> Non
     made.key_file.write_bytes(renewed.key_file.read_bytes())
     served.look()
     assert type(events[-1]).__name__ == "CertificateReloaded"
+
+
+def test_a_renewed_key_that_is_encrypted_leaves_the_old_certificate_in_place(tmp_path: Path) -> None:
+    made = tls.make(tmp_path)
+    events: list[Event] = []
+    served = ServerTls(Pair(made.cert_file, made.key_file), "TLSv1.2", events.append)
+    before = served.context()
+    command = ["openssl", "pkcs8", "-topk8", "-in", str(made.key_file), "-out", "new.pem", "-passout", "pass:x"]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    (tmp_path / "new.pem").replace(made.key_file)
+    served.reload()
+    assert isinstance(events[-1], CertificateUnusable)
+    assert "the key is encrypted" in events[-1].error
+    assert served.context() is before
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (20, []),
+        (13, ["the certificate ends soon: renew it"]),
+        (-1, ["the certificate has ended: clients refuse it"]),
+    ],
+)
+def test_a_certificate_that_ends_is_told_of_once_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int, told: list[str]
+) -> None:
+    made = tls.make(tmp_path, lifetime=timedelta(days=days))
+    events: list[Event] = []
+    served = ServerTls(Pair(made.cert_file, made.key_file), "TLSv1.2", events.append)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    for _ in range(3):
+        served.look()
+    assert [event.name.partition(" until")[0] for event in events] == told
+    now += WARN_SECONDS
+    served.look()
+    assert [event.name.partition(" until")[0] for event in events] == told * 2
+
+
+def test_the_gateway_warns_of_a_certificate_that_has_ended_and_serves(
+    start_gateway: StartGateway, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    made = tls.make(tmp_path, lifetime=timedelta(days=-1))
+    named = {"certificate": str(made.cert_file), "key": str(made.key_file)}
+    gateway = start_gateway(mailbox.server, tls=named)
+    gateway.wait_for("the certificate has ended: clients refuse it until it is renewed", level="error")
+    with RawClient(gateway.port) as client:
+        assert client.log_in(mailbox).startswith(b"+OK")
+
+
+def test_sighup_reads_the_certificate_anew_and_ends_no_session(
+    start_gateway: StartGateway, mailbox: Mailbox, tmp_path: Path
+) -> None:
+    made = tls.make(tmp_path)
+    named = {"certificate": str(made.cert_file), "key": str(made.key_file)}
+    gateway = start_gateway(mailbox.server, tls=named)
+    with RawClient(gateway.port) as client:
+        assert client.log_in(mailbox).startswith(b"+OK")
+        gateway.signal(signal.SIGHUP)
+        gateway.wait_for("certificate reloaded", path=str(made.cert_file))
+        assert client.ask("NOOP") == b"+OK"
+    assert gateway.stop() == 0
 
 
 def _folder(path: Path) -> Path:

@@ -23,7 +23,7 @@ class Certificates:
     key_file: Path
 
 
-def make(folder: Path, names: Sequence[str] = LOCAL, *, lifetime: timedelta = timedelta(days=2)) -> Certificates:
+def make(folder: Path, names: Sequence[str] = LOCAL, *, lifetime: timedelta = timedelta(days=20)) -> Certificates:
     """Make a new authority and a server certificate for these names and addresses.
 
     A negative lifetime makes a server certificate that has expired already.

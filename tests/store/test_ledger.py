@@ -263,17 +263,15 @@ def test_a_file_that_is_taken_away_while_we_run_is_begun_anew_and_told(file: Pat
     ledger.close()
 
 
-def test_a_folder_that_is_taken_away_is_a_state_error_until_it_is_back(file: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_taken_away_is_made_again_and_closed_to_others(tmp_path: Path) -> None:
     folder = tmp_path / "state"
-    folder.mkdir()
-    ledger = SqliteLedger(folder / "ledger.db")
+    told: list[str] = []
+    ledger = SqliteLedger(folder / "ledger.db", lambda: told.append("replaced"))
     folder.rename(tmp_path / "away")
-    for _ in range(2):
-        with pytest.raises(StateError, match="No such file or directory"):
-            ledger.intend("ann", Intent(9, marks(1)))
-    (tmp_path / "away").rename(folder)
     ledger.intend("ann", Intent(9, marks(1)))
     assert ledger.recall("ann", 9).promised == marks(1)
+    assert told == ["replaced"]
+    assert folder.stat().st_mode & 0o777 == 0o700
     ledger.close()
 
 
@@ -294,8 +292,9 @@ def test_a_folder_in_its_place_is_a_state_error(file: Path) -> None:
         SqliteLedger(file)
 
 
-def test_a_folder_that_is_not_there_is_a_state_error(file: Path) -> None:
-    with pytest.raises(StateError, match="No such file or directory"):
+def test_a_file_in_the_place_of_the_folder_is_a_state_error(file: Path) -> None:
+    file.touch()
+    with pytest.raises(StateError, match="File exists"):
         SqliteLedger(file / "ledger.db")
 
 

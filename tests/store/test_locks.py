@@ -111,9 +111,17 @@ def test_a_refusal_leaves_no_file_open(locks: FileLocks) -> None:
     assert descriptors() == before - 1
 
 
-def test_a_folder_that_is_gone_is_a_state_error(tmp_path: Path) -> None:
+def test_a_folder_that_is_gone_is_made_again_and_closed_to_others(tmp_path: Path) -> None:
+    lock = FileLocks(tmp_path / "gone" / "too").lock("ann")
+    lock.acquire()
+    lock.release()
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "gone", tmp_path / "gone" / "too")] == [0o700] * 2
+
+
+def test_a_folder_that_cannot_be_made_is_a_state_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(StateError, match="cannot be locked"):
-        FileLocks(tmp_path / "gone" / "too").lock("ann").acquire()
+        FileLocks(tmp_path / "file" / "locks").lock("ann").acquire()
 
 
 def test_a_lock_ends_even_where_its_file_cannot_be_removed(locks: FileLocks, tmp_path: Path) -> None:

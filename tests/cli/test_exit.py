@@ -1,0 +1,62 @@
+"""The exit status: 1 for what may be possible another time, 2 for what only the operator can mend."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOBODY = 65534
+
+
+def run(*arguments: str, user: int | None = None) -> tuple[int, str]:
+    """Exit status and standard error."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("POP3_GATEWAY_")}
+    command = [sys.executable, "-m", "gateway", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, user=user)
+    return done.returncode, done.stderr
+
+
+def serve(tmp_path: Path, listen: str, upstream: str = "imaps://imap.example.com") -> tuple[int, str]:
+    return run("serve", "--upstream", upstream, "--listen", listen, "--state", str(tmp_path / "state"))
+
+
+def test_a_port_in_use_may_be_free_another_time(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        status, told = serve(tmp_path, f"pop3://127.0.0.1:{other.getsockname()[1]}")
+    assert status == 1
+    assert "Address already in use; another program listens there: end it, or choose another port" in told
+
+
+def test_an_address_that_is_not_ours_may_be_another_time(tmp_path: Path) -> None:
+    status, told = serve(tmp_path, "pop3://192.0.2.1:1110")
+    assert status == 1
+    assert "no network interface has this address" in told
+
+
+def test_a_server_that_cannot_be_reached_may_be_another_time() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        status, _ = run("check", "--upstream", f"imap://127.0.0.1:{closed.getsockname()[1]}")
+    assert status == 1
+
+
+def test_a_setting_that_is_wrong_stays_wrong(tmp_path: Path) -> None:
+    assert serve(tmp_path, "imap://h")[0] == 2
+    assert serve(tmp_path, "pop3://127.0.0.1:0", "imaps://h?ca_file=/dev/null")[0] == 2
+    assert run("serve", "--colour")[0] == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_a_settings_file_that_may_not_be_read_is_told_as_any_other_mistake(tmp_path: Path) -> None:
+    file = Path("/tmp") / f"{tmp_path.name}.yaml"
+    file.touch(mode=0o600)
+    try:
+        assert run("check", "--config", str(file), user=NOBODY) == (
+            2,
+            f"pop3-gateway: {file}: Permission denied; it is named by --config or POP3_GATEWAY_CONFIG\n",
+        )
+    finally:
+        file.unlink()
