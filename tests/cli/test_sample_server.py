@@ -223,7 +223,7 @@ async def test_without_pymap_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     for name in [name for name in sys.modules if name.partition(".")[0] == "pymap"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pymap", None)
-    with pytest.raises(ImportError, match=r"pip install 'pop3-gateway\[demo\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[demo\]'"):
         async with sample_server("demo", "demo"):
             pass
 

@@ -65,7 +65,7 @@ def test_rows_are_lines_of_numbers(count: int) -> None:
 
 @pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("count", [1999, 2000, 2001, 100_000])
-def test_a_long_reply_comes_in_blocks_that_are_not_large(count: int, at_once: bool) -> None:  # noqa: FBT001
+def test_a_long_reply_comes_in_blocks_that_are_not_large(count: int, at_once: bool) -> None:
     one_by_one = (f"{number} 1234567890abcdef" for number in range(count))
     lines = rows("%d 12345678%08x", range(count), range(count)) if at_once else one_by_one
     blocks = list(ok(lines=lines).encode())
