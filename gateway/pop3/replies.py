@@ -14,7 +14,7 @@ ROWS_AT_ONCE = 2000  # some tens of kilobytes
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`code`: a response code without brackets. `lines` end without CRLF and, unlike bodies, never begin with a dot.
+    """`code`: a response code without brackets. `lines` end without CRLF; unlike bodies, none begins with a dot.
 
     `message` is the rest of the reply as it is sent, terminator included.
     """

@@ -153,6 +153,7 @@ class LoginFailed(Event):
 class LoginFailedHere(LoginFailed):
     """The gateway itself cannot: nobody logs in until its operator sees to it."""
 
+    name = "login failed here, not at the mail server"
     level = "error"
 
 

@@ -28,8 +28,8 @@ PLANTED: dict[str, tuple[str, object, str, object]] = {
     "a lone CR at the end is lost": ("body", BodyEncoder, "finish", lambda self: b".\r\n"),
     "TOP counts wrong": ("body", gateway.pop3.body._Cut, "_body", lambda self, text: text),
     "LIST shows deleted messages": (
-        *("pop3", Maildrop, "sizes"),
-        lambda self: enumerate(self.snapshot.sizes, 1),
+        *("pop3", Maildrop, "left"),
+        lambda self: (self._numbers, self.snapshot.uids, self.snapshot.sizes),
     ),
     "RSET forgets nothing": ("pop3", Maildrop, "reset", lambda self: None),
     "DELE works in a read-only mailbox": ("pop3", Maildrop, "delete", lambda self, number: None),

@@ -36,7 +36,7 @@ def tls(kind: type[ssl.SSLError]) -> ssl.SSLError:
     error = kind(1, "the words")
     error.reason = "THE_WORDS"
     if isinstance(error, ssl.SSLCertVerificationError):
-        error.verify_message = "self-signed certificate"
+        error.verify_message, error.verify_code = "self-signed certificate", 18
     return error
 
 

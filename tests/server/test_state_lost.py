@@ -36,4 +36,4 @@ def test_a_login_that_fails_for_want_of_state_is_an_error_in_the_log(
         assert client.log_in(drop).startswith(
             b"-ERR [SYS/TEMP] service unavailable: the gateway cannot use its state"
         )
-    gateway.wait_for("login failed", level="error")
+    gateway.wait_for("login failed here, not at the mail server", level="error")
