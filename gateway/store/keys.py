@@ -1,0 +1,119 @@
+"""The keys that encrypt upstream secrets: Fernet's, the first one for what is written, all for what is read."""
+
+import contextlib
+import hmac
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from gateway.errors import StateError
+
+ENVIRONMENT = "POP3_GATEWAY_ACCOUNTS_KEYS"
+
+
+class Keys:
+    """Raises StateError, and never says what a secret was."""
+
+    def __init__(self, keys: Sequence[str], source: str) -> None:
+        self._source = source
+        if not keys:
+            raise StateError(f"{source} holds no key; it takes one on each line, the newest first")
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys])
+        except ValueError as error:
+            raise StateError(
+                f"{source}: a key is 32 octets in URL-safe base64, as `vault rotate` makes them"
+            ) from error
+        self._oldest = keys[-1].encode()
+
+    @classmethod
+    def of(cls, given: str | None, file: Path, *, may_be_new: bool) -> "Keys":
+        """From the environment, separated by commas, or from the file.
+
+        Where that is missing it is made, but not if there are secrets already that it could not read.
+        """
+        if given:
+            return cls([key.strip() for key in given.split(",") if key.strip()], ENVIRONMENT)
+        if not may_be_new and not file.exists():
+            raise StateError(
+                f"there are accounts, and no keys to read their secrets with: bring {file} back, or copy it from"
+                " where the accounts were made (accounts.key_file, accounts.keys)"
+            )
+        return cls(read_or_make(file), str(file))
+
+    def encrypt(self, text: str) -> str:
+        return self._fernet.encrypt(text.encode()).decode("ascii")
+
+    def decrypt(self, token: str) -> str:
+        try:
+            return self._fernet.decrypt(token).decode()
+        except InvalidToken:
+            raise StateError(
+                f"a secret was encrypted with another key than those of {self._source}: restore that key as a"
+                " further line of it"
+            ) from None
+
+    def decrypt_fresh(self, token: str, seconds: float) -> str:
+        """What was encrypted no longer ago. Raises InvalidToken."""
+        return self._fernet.decrypt(token.encode("ascii"), int(seconds)).decode()
+
+    def again(self, token: str) -> str:
+        """Encrypted with the first key."""
+        return self.encrypt(self.decrypt(token))
+
+    def stand_in(self, text: str) -> bytes:
+        """32 octets that nobody can foresee, the same for a text as long as the last key is the last."""
+        return hmac.digest(self._oldest, text.encode(), "sha256")
+
+
+def read_or_make(file: Path) -> list[str]:
+    """The file's lines. Without a file it is made, with one key, and closed to others. Raises StateError."""
+    if not file.exists():
+        _write(file, [_new_key()], os.link)  # which leaves alone what another process made meanwhile
+    return _read(file)
+
+
+def add_key(file: Path) -> None:
+    """A new key before those that are there: to be called by one process at a time. Raises StateError."""
+    _write(file, [_new_key(), *_read(file)], os.replace)
+
+
+def _new_key() -> str:
+    return Fernet.generate_key().decode("ascii")
+
+
+def _read(file: Path) -> list[str]:
+    try:
+        return file.read_text("ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StateError(f"{file} cannot be read: {error}") from error
+
+
+def _write(file: Path, keys: Sequence[str], put: Callable[[str, Path], None]) -> None:
+    """Durably and whole, or not at all: what is encrypted next is worth nothing without."""
+    try:
+        descriptor, draft = tempfile.mkstemp(prefix=file.name, dir=file.parent)  # closed to others
+        try:
+            with os.fdopen(descriptor, "w") as out:
+                out.write("".join(f"{key}\n" for key in keys))
+                out.flush()
+                os.fsync(out.fileno())
+            with contextlib.suppress(FileExistsError):
+                put(draft, file)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                Path(draft).unlink()
+        _make_durable(file.parent)
+    except OSError as error:
+        raise StateError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _make_durable(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
