@@ -27,7 +27,9 @@ RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/pop3-gatewa
 WORKDIR /src
 COPY pyproject.toml ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
-    python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+    python3 -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+more = project["optional-dependencies"]; \
+print(*project["dependencies"], *more["postgresql"], *more["web"], sep="\n")' \
     > /tmp/requirements.txt \
  && /opt/build/bin/pip --python /opt/pop3-gateway/bin/python install --no-cache-dir --only-binary :all: \
     --requirement /tmp/requirements.txt
@@ -60,7 +62,7 @@ ENV PATH=/opt/pop3-gateway/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     POP3_GATEWAY_CONFIG=/etc/pop3-gateway/gateway.yaml \
-    POP3_GATEWAY_STATE=/var/lib/pop3-gateway
+    POP3_GATEWAY_STATE_FOLDER=/var/lib/pop3-gateway
 
 USER 10110:10110
 WORKDIR /var/lib/pop3-gateway

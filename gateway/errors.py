@@ -36,6 +36,56 @@ class BadCredentials(GatewayError):
     text = "the name or the password is wrong"
 
 
+class LockedOut(GatewayError):
+    """Too many wrong passwords. This one was not looked at, so nothing is said of it: no [AUTH], on which mail
+    programs forget the password that they have. Of RFC 3206's codes SYS/TEMP (section 4) is what is left.
+    """
+
+    code = "SYS/TEMP"
+    text = "service unavailable: too many failed logins; try again later"
+
+
+class AccountExists(GatewayError):
+    """There is an account of that name."""
+
+    code = "SYS/PERM"
+
+
+class BadRecord(GatewayError):
+    """An account cannot be as it was asked for."""
+
+    code = "SYS/PERM"
+
+
+class StoredSecretRefused(GatewayError):
+    """The client is right, and the mail server does not take what is stored for it."""
+
+    code = "SYS/PERM"
+    text = "the mail server does not take the password that is stored for this account; its operator can change it"
+
+
+class SignInNeeded(GatewayError):
+    """The provider's grant for a mailbox is at its end: its owner, or the operator, must give a new one.
+
+    RFC 3206 section 5: it is about credentials, and trying again is no use.
+    """
+
+    code = "AUTH"
+    text = "the mail provider wants the owner of this mailbox to sign in again; ask the gateway's operator"
+
+
+class TokenRefused(StoredSecretRefused):
+    """The provider gives tokens for a mailbox, and the mail server takes none of them."""
+
+    text = "the mail server does not take the sign-in that is stored for this account; ask the gateway's operator"
+
+
+class NoSuchAccount(GatewayError):
+    """There is no account, or no password, of that name."""
+
+    code = "SYS/PERM"
+
+
 class MaildropInUse(GatewayError):
     """RFC 2449 section 8.1.1: another session has the maildrop."""
 
@@ -104,6 +154,40 @@ class UpstreamUnusable(UpstreamError):
     text = "service unavailable: the mail server cannot be used as the gateway is set up; ask its operator"
 
 
+class LookupFailed(UpstreamError):
+    """Where a name's mailbox is cannot be found out: a service, a database or a name server is away or errs."""
+
+    text = "service unavailable: where this mailbox is cannot be looked up now; try again later"
+
+
+class ProviderError(UpstreamError):
+    """An OAuth provider cannot be reached, or gives no token now."""
+
+    text = "service unavailable: the mail provider's sign-in service cannot be used now; try again later"
+
+
+class RegistrationRefused(ProviderError):
+    """It does not take our application, or what that asks for. Grants are as good as before, and must outlive it.
+
+    RFC 3206 section 4: trying again is no use, until the operator has mended the registration.
+    """
+
+    code = "SYS/PERM"
+    text = "service unavailable: the mail provider does not accept the gateway as it is set up; ask its operator"
+
+
+class InvitationVoid(GatewayError):
+    """It is used, or has expired, or never was."""
+
+    code = "SYS/PERM"
+
+
+class AnotherMailbox(GatewayError):
+    """Somebody has signed in, and the mail server does not open the mailbox that was meant with it."""
+
+    code = "SYS/PERM"
+
+
 class Overloaded(GatewayError):
     """A limit of the gateway itself is reached."""
 
@@ -126,7 +210,7 @@ class CannotListen(GatewayError):
 
 
 class StateError(GatewayError):
-    """The state folder cannot be used: not writable, not there, full."""
+    """The state cannot be used: a folder that is not writable, not there, full; a database that is away."""
 
     code = "SYS/TEMP"
-    text = "service unavailable: the gateway cannot use its state folder; try again later"
+    text = "service unavailable: the gateway cannot use its state now; try again later"

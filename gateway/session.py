@@ -24,7 +24,7 @@ from gateway.pop3 import (
     rows,
 )
 from gateway.pop3 import Event as Pop3Event
-from gateway.ports import Mailbox, Peer, Services, Terms
+from gateway.ports import Channel, Mailbox, Peer, Services, Terms
 from gateway.telemetry.events import CommandFailed, Event
 from gateway.transfer import Beginning, Transfer, whole
 
@@ -73,11 +73,11 @@ class Session:
         lock = self._authorization.lock
         return lock is not None and lock.is_wanted
 
-    def tls_started(self) -> None:
-        self._authorization.tls_active = True
+    def tls_started(self, channel: Channel) -> None:
+        self._authorization.channel = channel
 
     def greeting(self) -> Reply:
-        return ok("pop3-gateway ready")
+        return self._authorization.greeting()
 
     def answer_now(self, event: Pop3Event) -> Reply | None:
         """The reply where memory has it; None where it is to be waited for. Errors become -ERR."""
@@ -140,6 +140,9 @@ class Session:
 
     async def _pass(self, command: Command) -> Reply:
         return self._entered(await self._authorization.pass_command(command))
+
+    async def _apop(self, command: Command) -> Reply:
+        return self._entered(await self._authorization.apop_command(command))
 
     async def _auth(self, command: Command) -> Reply:
         return self._entered(await self._authorization.auth_command(command))
@@ -280,6 +283,7 @@ _AT_ONCE: dict[str, Callable[[Session, Command], Reply | None]] = {
 }
 _IN_TIME: dict[str, Callable[[Session, Command], Awaitable[Reply | Transfer]]] = {
     "PASS": Session._pass,
+    "APOP": Session._apop,
     "AUTH": Session._auth,
     "RETR": Session._retr,
     "TOP": Session._top,

@@ -4,15 +4,19 @@ import re
 from pathlib import Path
 
 from gateway.config import reference
+from gateway.oauth import PROVIDERS, Provider
+from gateway.ports import Renewal
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 ANNOTATED = ROOT / "deploy" / "gateway.yaml"
+PROVIDERS_PAGE = ROOT / "docs" / "providers.md"
 
 BENCH = ROOT / "tests" / "bench" / "results"
 
 _SETTINGS = re.compile(r"(<!-- settings: [^\n]*-->\n).*?(<!-- /settings -->)", re.DOTALL)
 _BENCH = re.compile(r"(<!-- bench: [^\n]*-->\n).*?(<!-- /bench -->)", re.DOTALL)
+_PROVIDERS = re.compile(r"(<!-- providers: [^\n]*-->\n).*?(<!-- /providers -->)", re.DOTALL)
 
 
 def readme() -> str:
@@ -40,6 +44,35 @@ def _bench() -> str:
     return "\n".join([table.read_text(), *shown, runs])
 
 
+def providers() -> str:
+    """docs/providers.md with the table as it must be."""
+    rows = [
+        "| name | provider | IMAP server | ways | know beforehand |",
+        "|---|---|---|---|---|",
+        *map(_row, _rows()),
+    ]
+    said = [f"- {row.title}: {', '.join(f'<{source}>' for source in row.sources)}" for row in _rows()]
+    made = "\n".join([*rows, "", "Who says so:", "", *said]) + "\n"
+    return _between(_PROVIDERS, made, PROVIDERS_PAGE.read_text())
+
+
+def _rows() -> list[Provider]:
+    return list(PROVIDERS.values())
+
+
+def _row(provider: Provider) -> str:
+    ways = {
+        "browser": bool(provider.authorization),
+        "code": bool(provider.device),
+        "application": Renewal.CLIENT in provider.renewals,
+        "service account": Renewal.ASSERTION in provider.renewals,
+    }
+    name = f"`{provider.name}`"
+    title = f"[{provider.title}]({provider.registered_at})" if provider.registered_at else provider.title
+    server = f"`{provider.upstream.removeprefix('imaps://')}`"
+    return f"| {name} | {title} | {server} | {', '.join(way for way in ways if ways[way])} | {provider.remark} |"
+
+
 def annotated() -> str:
     """deploy/gateway.yaml as it must be."""
     return reference.as_yaml()
@@ -48,6 +81,7 @@ def annotated() -> str:
 def main() -> None:
     README.write_text(readme())
     ANNOTATED.write_text(annotated())
+    PROVIDERS_PAGE.write_text(providers())
 
 
 if __name__ == "__main__":

@@ -17,11 +17,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import leaks
+from tests.fakes.imap import FakeImap
 from tests.servers.tls import Certificates
 from tests.servers.upstream import Upstream
 
 START_SECONDS = 20.0
 END_SECONDS = 40.0
+ASKED = frozenset({"upstream offers", "upstream cannot be reached now"})
 
 
 class GatewayProcess:
@@ -30,7 +33,10 @@ class GatewayProcess:
     def __init__(self, settings: dict[str, Any], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.config = folder / "gateway.yaml"
+        self.state = Path(settings.get("state_folder", settings["state"]))
         self.config.write_text(json.dumps(settings))  # JSON is YAML
+        passes_through = settings.get("accounts", {}).get("pass_through", True)
+        self._processes = settings.get("workers", 1) if passes_through else 0
         self.events: list[dict[str, Any]] = []
         self.raw_log = ""
         self._arrived: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -83,10 +89,32 @@ class GatewayProcess:
             if event["event"] == name and all(event.get(key) == value for key, value in fields.items()):
                 return event
 
+    def wait_until_it_knows_its_upstream(self) -> None:
+        """Each of its processes asks once at the start, on a connection of its own, what the upstream offers."""
+        end = time.monotonic() + START_SECONDS
+        while sum(event["event"] in ASKED for event in self.events) < self._processes:
+            assert time.monotonic() < end, self.raw_log
+            time.sleep(0.005)
+
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
         self._process.send_signal(signal.SIGTERM)
         return self.wait()
+
+    def account(self, *arguments: str, said: str = "") -> dict[str, Any]:
+        """What `pop3-gateway account … --json` prints; see run()."""
+        told: dict[str, Any] = json.loads(self.run("account", *arguments, "--json", said=said))
+        leaks.note(told.get("password", ""))
+        return told
+
+    def run(self, *arguments: str, said: str = "") -> str:
+        """Another command beside it, with something on standard input; what it prints."""
+        for line in said.splitlines():
+            leaks.note(line)
+        command = [sys.executable, "-W", "error", "-m", "gateway", *arguments, "--config", str(self.config)]
+        done = subprocess.run(command, input=said, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -107,6 +135,8 @@ class GatewayProcess:
         self._reader.join()
         if self._process.stderr:
             self._process.stderr.close()
+        leaked = {"the log": leaks.find(self.raw_log.encode())} | leaks.find_in_folder(self.state)
+        assert not any(leaked.values()), leaked
 
     def _read_log(self) -> None:
         assert self._process.stderr is not None
@@ -143,8 +173,13 @@ def start_gateway(tmp_path: Path, certificates: Certificates) -> Iterator[StartG
 
         def start(server: Upstream, /, **more: Any) -> GatewayProcess:
             folder = tmp_path / f"gateway-{len(more)}-{time.monotonic_ns()}"
-            return running.enter_context(
-                GatewayProcess(settings_for(server, certificates, folder, **more), folder)
-            )
+            fake = server if isinstance(server, FakeImap) and not server.open else None
+            made = GatewayProcess(settings_for(server, certificates, folder, **more), folder)
+            running.enter_context(made)
+            if fake is not None:  # and of no other gateway: what a test counts begins now
+                made.wait_until_it_knows_its_upstream()
+                fake.wait_until_idle()
+                fake.forget()
+            return made
 
         yield start

@@ -16,27 +16,49 @@ FUNCTION_LINES = 45
 ARROWS: dict[str, set[str]] = {
     "__main__": {"cli"},
     # `check` looks at an upstream and a certificate without a gateway around them.
-    "cli": {"app", "config", "errors", "imap", "maildrop", "ports", "sasl", "server", "telemetry", "workers"},
-    "app": {
-        *("accounts", "config", "errors", "imap", "maildrop", "ports"),
-        *("remembered", "server", "session", "store", "telemetry", "threads", "workers"),
+    "cli": {
+        "accounts",
+        "enrolment",
+        "app",
+        "config",
+        "errors",
+        "imap",
+        "maildrop",
+        "oauth",
+        "ports",
+        "sasl",
+        "server",
+        "telemetry",
+        "workers",
     },
+    "app": {
+        *("accounts", "config", "enrolment", "errors", "guesses", "imap", "maildrop", "oauth", "ports", "web"),
+        *("remembered", "routes", "sasl", "server", "session", "store", "telemetry", "threads", "workers"),
+    },
+    "web": {"enrolment", "errors", "networks", "ports", "sasl", "server", "telemetry", "threads"},
+    "enrolment": {"accounts", "errors", "maildrop", "oauth", "ports", "sasl"},
     "workers": {"errors", "server", "telemetry"},
-    "server": {"errors", "pop3", "ports", "session", "telemetry", "transfer"},
+    "server": {"errors", "networks", "pop3", "ports", "session", "telemetry", "transfer"},
     "session": {"authorization", "errors", "maildrop", "pop3", "ports", "telemetry", "transfer"},
     "authorization": {"errors", "maildrop", "pop3", "ports", "sasl", "telemetry"},
     "transfer": {"errors", "pop3", "ports"},
     "remembered": {"errors", "maildrop", "ports", "telemetry", "threads"},
     "imap": {"errors", "maildrop", "ports", "sasl", "telemetry", "threads"},
-    "accounts": {"errors", "maildrop", "ports", "sasl"},
-    "store": {"errors", "maildrop", "ports"},
-    "config": {"errors", "maildrop", "ports"},
+    "accounts": {"errors", "guesses", "maildrop", "naming", "networks", "ports", "sasl", "telemetry", "threads"},
+    "routes": {"errors", "naming", "ports", "sasl", "threads"},
+    "store": {"errors", "maildrop", "ports", "sasl"},
+    "oauth": {"errors", "maildrop", "naming", "ports", "sasl", "telemetry"},
+    # The settings choose among the providers that oauth knows.
+    "config": {"errors", "guesses", "maildrop", "naming", "oauth", "ports", "sasl"},
     "telemetry": set(),
-    "ports": {"maildrop", "sasl"},
+    "ports": {"errors", "maildrop", "sasl"},
     "pop3": {"errors"},
     "sasl": {"errors"},
     "maildrop": {"errors"},
     "threads": {"errors"},
+    "guesses": set(),
+    "naming": set(),
+    "networks": set(),
     "errors": set(),
     "__init__": set(),
 }
@@ -49,9 +71,20 @@ PACKAGES: dict[str, set[str]] = {
     "pydantic": {"config"},
     "pydantic_core": {"config"},
     "structlog": {"telemetry"},
-    "cryptography": {"server"},
+    "cryptography": {"oauth", "server", "store"},
+    "argon2": {"accounts"},
+    "psycopg": {"store"},
+    "sqlite3": {"store"},
+    "dns": {"oauth", "routes"},
+    "httpx": {"routes"},
+    "httpcore": {"oauth"},
+    "authlib": {"oauth"},
+    "joserfc": {"oauth"},
+    "h11": {"web"},
+    "jinja2": {"web"},
     "click": {"cli"},
     "rich": {"cli"},
+    "segno": {"cli"},
     "uvloop": {"cli"},
     # The demo's IMAP server.
     "pymap": {"cli"},
@@ -60,10 +93,11 @@ PACKAGES: dict[str, set[str]] = {
 }
 
 # What the pure rooms may have of the standard library: nothing that waits, looks at a clock, or touches the world.
-PURE_ROOMS = ("errors", "pop3", "sasl", "maildrop")
+PURE_ROOMS = ("errors", "guesses", "maildrop", "naming", "networks", "pop3", "sasl")
 PURE_MODULES = {
     *("array", "base64", "binascii", "bisect", "collections", "dataclasses", "enum", "functools", "hashlib"),
-    *("hmac", "itertools", "math", "operator", "re", "string", "struct", "types", "typing", "unicodedata"),
+    *("hmac", "ipaddress", "itertools", "math", "operator", "re", "string", "struct", "types", "typing"),
+    *("stringprep", "unicodedata"),
 }
 
 # Who may look at the environment: config is given it by cli, and store finds the user's own state folder there.
@@ -180,8 +214,8 @@ def test_pure_rooms_do_not_import_each_other() -> None:
 
 
 def test_only_the_composition_root_knows_who_stands_behind_a_protocol() -> None:
-    for room in ("imap", "accounts", "store"):
-        others = {"session", "server", "app", "cli", "imap", "accounts", "store"} - {room}
+    for room in ("imap", "accounts", "routes", "store"):
+        others = {"session", "server", "app", "cli", "imap", "accounts", "routes", "store"} - {room}
         assert not ARROWS[room] & others
 
 

@@ -1,19 +1,40 @@
 """The command line: one file a command; parse, then call the app."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from gateway import __version__
-from gateway.cli.check import check
-from gateway.cli.config import config
-from gateway.cli.demo import demo
-from gateway.cli.health import health
-from gateway.cli.serve import serve
 from gateway.errors import GatewayError
 
+# Where each is: a health check every half minute is not to load a server.
+COMMANDS = {
+    "serve": "serve:serve",
+    "check": "check:check",
+    "account": "account:account",
+    "vault": "vault:vault",
+    "demo": "demo:demo",
+    "config": "config:config",
+    "health": "health:health",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class Commands(click.Group):
+    """Loads a command when it is called, or when help is wanted of all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(f"gateway.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="pop3-gateway")
 def commands() -> None:
     """A POP3 server whose maildrop is a mailbox on a remote IMAP server.
@@ -21,10 +42,6 @@ def commands() -> None:
     The exit status is 0: done; 1: not possible now, another time it may be; 2: the call, a setting, or what a
     setting names is wrong, and only you can mend it.
     """
-
-
-for command in (serve, check, demo, config, health):
-    commands.add_command(command)
 
 
 def main() -> None:

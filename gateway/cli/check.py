@@ -1,26 +1,34 @@
 """pop3-gateway check"""
 
+import asyncio
 import socket
-import sys
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.cli.options import settings, with_settings
+from gateway.app.gateway import tls_terms
+from gateway.app.names import destination_of, folder_names
+from gateway.app.state import look_at_state
+from gateway.app.tokens import opened_by
+from gateway.cli.options import ask_secret, settings, with_settings
+from gateway.cli.sign_in import possible
 from gateway.config import Settings
 from gateway.config.settings import MaildropSettings
 from gateway.errors import GatewayError, SettingsError, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
-from gateway.imap.link import Timeouts
+from gateway.imap.link import NO_TOKENS, Timeouts
 from gateway.maildrop import OnDelete
-from gateway.ports import Account, TlsMode
-from gateway.sasl import Credentials, Secret
+from gateway.oauth import begin
+from gateway.ports import AccessTokens, Account, Endpoint, Granted, Renewal, TlsMode
+from gateway.sasl import TOKEN_MECHANISMS, Credentials
 from gateway.server import certificate
 from gateway.server.pair import Pair
-from gateway.server.tls import WARN_DAYS, ServerTls
+from gateway.server.tls import WARN_DAYS, ServerTls, ask_for_certificates
 
 _FATES = {
     OnDelete.EXPUNGE: "are removed",
@@ -45,22 +53,44 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 @click.command(short_help="Look whether settings, upstream and password are right.")
 @with_settings
 @click.option("--user", metavar="NAME", help="Log in as this user, too; the password is asked for.")
+@click.option("--account", metavar="LOGIN", help="Log in as this stored account does, too.")
+@click.option("--provider", metavar="NAME", help="Look at this provider of tokens, too, and at its mail server.")
 def check(
-    file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None, user: str | None
+    file: Path | None,
+    upstream: str | None,
+    listen: tuple[str, ...],
+    state: str | None,
+    user: str | None,
+    account: str | None,
+    provider: str | None,
 ) -> None:
     """Validate the settings, resolve and connect to the upstream, log in, and tell what it can.
 
-    Nothing is changed anywhere. The exit status is 0 when everything is in order.
+    Nothing is changed anywhere, but for the access token that an account's provider may have to give. The exit
+    status is 0 when everything is in order.
     """
     chosen = settings(file, upstream, listen, state)
     report = Report(Console(highlight=False, soft_wrap=True))
     report.good("settings", f"valid; listening would be on {', '.join(site.url for site in chosen.listen)}")
+    _check_listeners(chosen, report)
     _check_certificate(chosen, report)
-    _check_upstream(chosen, report)
+    if chosen.web.listen:
+        url = chosen.web.outside.geturl()
+        report.good("enrolment page", f"{url}; where people sign in has to know {url}/callback, as a redirect URI")
+    if state := look_at_state(chosen):
+        report.good("state", state)
+    _check_upstream(chosen.upstream.endpoint(), chosen, report)
     if user:
-        _check_login(chosen, Credentials(user, _ask_password(user)), report)
-    else:
-        report.console.print("  [dim]with --user NAME it also logs in and looks at the mailbox[/dim]")
+        secret = ask_secret(f"Password of {user} at the upstream")
+        _check_login(chosen, _account(chosen, Credentials(user, secret), report), report)
+    if account:
+        _check_account(chosen, account, report)
+    if provider:
+        _check_provider(chosen, provider, report)
+    if not user and not account:
+        report.console.print(
+            "  [dim]with --user NAME or --account LOGIN it also logs in and looks at the mailbox[/dim]"
+        )
 
 
 class Report:
@@ -76,12 +106,26 @@ class Report:
         self.console.print(f"[yellow]note[/yellow]  {what}: {escape(text)}")
 
 
+def _check_listeners(chosen: Settings, report: Report) -> None:
+    for listener in chosen.listen:
+        if listener.allows_old_tls:
+            report.note(
+                "old TLS", f"{listener.url} takes {listener.min_version}, which others may be able to read"
+            )
+        if listener.client_ca_file is not None:
+            ask_for_certificates(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), listener.client_ca_file)
+            report.good("client certificates", f"{listener.url} believes {listener.client_ca_file}")
+        if listener.proxy_from:
+            networks = ", ".join(map(str, listener.proxy_from))
+            report.good("proxies", f"{listener.url} takes connections with a PROXY header from {networks}")
+
+
 def _check_certificate(chosen: Settings, report: Report) -> None:
     tls = chosen.tls
     if tls.certificate is None:
         report.note("certificate", "none given: a self-signed one will be made, and clients will warn")
         return
-    ServerTls(Pair(tls.certificate, tls.key), tls.min_version, lambda _: None)
+    ServerTls(Pair(tls.certificate, tls.key), tls_terms(chosen), lambda _: None)
     described = certificate.describe(tls.certificate)
     left = certificate.ends(tls.certificate) - datetime.now(UTC)
     if left < timedelta(0):
@@ -90,8 +134,7 @@ def _check_certificate(chosen: Settings, report: Report) -> None:
     tell("certificate", described)
 
 
-def _check_upstream(chosen: Settings, report: Report) -> None:
-    endpoint = chosen.upstream.endpoint()
+def _check_upstream(endpoint: Endpoint, chosen: Settings, report: Report) -> None:
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -105,19 +148,54 @@ def _check_upstream(chosen: Settings, report: Report) -> None:
     if endpoint.tls is TlsMode.NONE:
         report.note("privacy", "passwords and mail go to the upstream in clear")
     if not _takes_passwords(greeting.capabilities):
-        raise UpstreamUnusable(f"{endpoint} takes no passwords: LOGINDISABLED, and no AUTH=PLAIN")
+        if not _takes_tokens(greeting.capabilities):
+            raise UpstreamUnusable(f"{endpoint} takes no passwords: LOGINDISABLED, and no AUTH=PLAIN")
+        report.note("passwords", "the upstream takes tokens only, as `account add NAME --provider …` gets them")
 
 
-def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> None:
+def _account(chosen: Settings, claim: Credentials, report: Report) -> Account:
+    """What the name opens, without an account here: where the routes lead it, and the folder that it picks."""
+    login, folder = folder_names(chosen).split(claim.user)
+    found = asyncio.run(destination_of(chosen, Credentials(login, claim.secret)))
+    if found.route:
+        report.good("route", f"{found.route} leads {login} to {found.endpoint}, as {found.claim.user}")
+        if found.endpoint != chosen.upstream.endpoint():
+            _check_upstream(found.endpoint, chosen, report)
+    elif chosen.routes:
+        report.good("route", f"none is for {login}: it goes to upstream")
+    opened = folder or found.folder or chosen.maildrop.folder
+    return Account(found.endpoint, found.claim, opened, chosen.maildrop.policy())
+
+
+def _check_account(chosen: Settings, login: str, report: Report) -> None:
+    with opened_by(chosen, login) as (account, tokens):
+        if account.endpoint != chosen.upstream.endpoint():
+            _check_upstream(account.endpoint, chosen, report)
+        _check_login(chosen, account, report, tokens)
+
+
+def _check_provider(chosen: Settings, name: str, report: Report) -> None:
+    """As far as it can be seen without signing in."""
+    client = chosen.client(name)
+    provider = client.provider
+    report.good("application", f"at {provider.title}: {client.client_id or client.service_account}")
+    if provider.remark:
+        report.note("provider", provider.remark)
+    if Renewal.REFRESH in provider.renewals:
+        begun = begin(client, f"http://{provider.loopback}")  # where it is known by its issuer only, it is asked
+        report.good("sign-in", f"at {urlsplit(begun.url).netloc}")
+    report.good("ways", "--flow " + ", ".join(flow.value for flow in possible(client)))
+    if provider.upstream:
+        _check_upstream(chosen.endpoint(provider.upstream), chosen, report)
+
+
+def _check_login(chosen: Settings, account: Account, report: Report, tokens: AccessTokens = NO_TOKENS) -> None:
     drop = chosen.maildrop
-    account = Account(chosen.upstream.endpoint(), credentials, drop.folder, drop.policy())
-    try:
-        mailbox = probe.look(account, _timeouts(chosen))
-    except GatewayError as error:
-        raise type(error)(f"login as {credentials.user}: {error}") from error
+    mailbox = look_at(chosen, account, tokens)
     snapshot = mailbox.snapshot
-    report.good("login", f"as {credentials.user}")
-    report.good("maildrop", f"{drop.folder} has {len(snapshot)} messages, {snapshot.octets} octets")
+    how = ", with a token of its provider" if isinstance(account.credentials, Granted) else ""
+    report.good("login", f"as {account.credentials.user}{how}")
+    report.good("maildrop", f"{account.folder} has {len(snapshot)} messages, {snapshot.octets} octets")
     if snapshot.read_only:
         report.note("maildrop", "the upstream lets us only read: DELE will be refused")
     fate = _FATES[mailbox.on_delete].format(folder=mailbox.folder)
@@ -137,6 +215,14 @@ def _check_login(chosen: Settings, credentials: Credentials, report: Report) -> 
             report.note(f"no {names[0]}", lacking)
 
 
+def look_at(chosen: Settings, account: Account, tokens: AccessTokens = NO_TOKENS) -> probe.Mailbox:
+    """Log in, and leave all as it is. Raises GatewayError."""
+    try:
+        return probe.look(account, _timeouts(chosen), tokens)
+    except GatewayError as error:
+        raise type(error)(f"login as {account.credentials.user}: {error}") from error
+
+
 def _folders(drop: MaildropSettings) -> tuple[tuple[str, str | None, OnDelete], ...]:
     """Settings that only one policy needs."""
     return (
@@ -145,18 +231,12 @@ def _folders(drop: MaildropSettings) -> tuple[tuple[str, str | None, OnDelete], 
     )
 
 
-def _ask_password(user: str) -> Secret:
-    """From the terminal, hidden; or the first line of standard input, for scripts."""
-    if not sys.stdin.isatty():
-        password = sys.stdin.readline().removesuffix("\n")
-        if not password:
-            raise SettingsError("no password: give it at the terminal, or as the first line of standard input")
-        return Secret(password)
-    return Secret(click.prompt(f"Password of {user} at the upstream", hide_input=True, err=True))
-
-
 def _takes_passwords(capabilities: frozenset[str]) -> bool:
     return "LOGINDISABLED" not in capabilities or "AUTH=PLAIN" in capabilities
+
+
+def _takes_tokens(capabilities: frozenset[str]) -> bool:
+    return not capabilities.isdisjoint({f"AUTH={mechanism}" for mechanism in TOKEN_MECHANISMS})
 
 
 def _timeouts(chosen: Settings) -> Timeouts:

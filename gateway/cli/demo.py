@@ -6,7 +6,7 @@ from collections.abc import Callable
 import click
 from rich.console import Console
 
-from gateway.app import Gateway
+from gateway.app.gateway import Gateway
 from gateway.cli.run import leave, run, serve_until_stopped
 from gateway.cli.sample_server import HOST, sample_server
 from gateway.config import load

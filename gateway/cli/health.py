@@ -1,6 +1,7 @@
 """pop3-gateway health"""
 
 import poplib
+import socket
 import ssl
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 from gateway.cli.options import settings, with_settings
 from gateway.config import Listener
 from gateway.errors import UpstreamUnreachable
+from gateway.server.proxy import LOCAL
 
 HEALTH_SECONDS = 5.0
 
@@ -28,12 +30,15 @@ def ask(listener: Listener) -> None:
     host, port = listener.address
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     try:
-        client = _connect(local, port, implicit_tls=listener.implicit_tls)
-        try:
-            client.capa()
-            client.quit()
-        finally:
-            client.close()
+        with socket.create_connection((local, port), HEALTH_SECONDS) as sock:
+            if listener.proxy_from:
+                sock.sendall(LOCAL)
+            client = _Client(_secured(sock) if listener.implicit_tls else sock)
+            try:
+                client.capa()
+                client.quit()
+            finally:
+                client.close()
     except poplib.error_proto as error:
         if b"[SYS/TEMP]" not in error.args[0]:  # "too many connections" is an answer, too
             raise UpstreamUnreachable(f"{listener.url} does not answer: {error}") from error
@@ -41,11 +46,20 @@ def ask(listener: Listener) -> None:
         raise UpstreamUnreachable(f"{listener.url} does not answer: {error}") from error
 
 
-def _connect(host: str, port: int, *, implicit_tls: bool) -> poplib.POP3:
-    if not implicit_tls:
-        return poplib.POP3(host, port, timeout=HEALTH_SECONDS)
+class _Client(poplib.POP3):
+    """On a connection that stands already."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._given = sock
+        super().__init__("", timeout=HEALTH_SECONDS)
+
+    def _create_socket(self, timeout: float) -> socket.socket:  # noqa: ARG002 - poplib's own
+        return self._given
+
+
+def _secured(sock: socket.socket) -> ssl.SSLSocket:
     # Whether it lives is the question, not who signed its certificate: no secret is sent.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return poplib.POP3_SSL(host, port, timeout=HEALTH_SECONDS, context=context)
+    return context.wrap_socket(sock)

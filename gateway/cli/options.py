@@ -1,13 +1,20 @@
 """Options that several commands share, and the settings they lead to."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gateway.config import Settings, load
+from gateway.cli.terminal import has_browser
+from gateway.config import CLIENT_SECRET_VARIABLE, Settings, load
+from gateway.errors import SettingsError
+from gateway.sasl import Secret
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -30,8 +37,8 @@ _SHARED = (
     ),
     click.option(
         "--state",
-        metavar="FOLDER",
-        help="The folder for locks, promises and the self-made certificate. [POP3_GATEWAY_STATE]",
+        metavar="FOLDER|URL",
+        help="The folder for what must survive, or postgresql://user@host/database. [POP3_GATEWAY_STATE]",
     ),
 )
 
@@ -51,3 +58,39 @@ def settings(file: Path | None, upstream: str | None, listen: tuple[str, ...], s
         ("state",): state,
     }
     return load(file, os.environ, {where: value for where, value in given.items() if value})
+
+
+def counted(what: str) -> "Progress":
+    """How many there are so far, where nobody knows how many there will be; on a terminal, by standard error."""
+    from rich.console import Console  # noqa: PLC0415 - few commands take long
+    from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
+
+    columns = SpinnerColumn(), TextColumn(f"{{task.completed}} {what}")
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def ask_secret(what: str) -> Secret:
+    """From the terminal, hidden; or the first line of standard input, for scripts. Raises SettingsError."""
+    if not sys.stdin.isatty():
+        try:
+            secret = sys.stdin.readline().removesuffix("\n")
+            secret.encode()
+        except UnicodeError:
+            raise SettingsError("the password on standard input is no text in UTF-8") from None
+        if not secret:
+            raise SettingsError("no password: give it at the terminal, or as the first line of standard input")
+        return Secret(secret)
+    return Secret(click.prompt(what, hide_input=True, err=True))
+
+
+def client_secret() -> Secret | None:
+    """Of an application that the command line names: from the environment, or asked for. None: it has none."""
+    given = os.environ.get(CLIENT_SECRET_VARIABLE, "")
+    if not given and sys.stdin.isatty():
+        prompt = "Client secret (Enter: it has none)"
+        given = click.prompt(prompt, hide_input=True, default="", show_default=False, err=True)
+    return Secret(given) if given else None
+
+
+def browser_at_hand() -> bool:
+    return has_browser(os.environ)

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from gateway.app import Gateway, announce, preload, sites
+from gateway.app.gateway import Gateway, announce, preload, sites
 from gateway.config import Settings
 from gateway.server.sockets import reserve
 from gateway.telemetry import Event, Log

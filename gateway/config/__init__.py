@@ -1,6 +1,7 @@
 """Every setting once: name, type, default, help. The only reader of YAML and of the environment."""
 
-from gateway.config.load import load
-from gateway.config.settings import Listener, Settings
+from gateway.config.listening import Listener
+from gateway.config.load import CLIENT_SECRET_VARIABLE, load
+from gateway.config.settings import Settings
 
-__all__ = ["Listener", "Settings", "load"]
+__all__ = ["CLIENT_SECRET_VARIABLE", "Listener", "Settings", "load"]

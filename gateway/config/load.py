@@ -11,12 +11,14 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from gateway.config.schema import PREFIX, Where, is_path, model_of, section_at, variables
-from gateway.config.settings import Listener, Settings
+from gateway.config.listening import Listener
+from gateway.config.schema import PREFIX, Where, is_path, model_of, section_at, setting, variables
+from gateway.config.settings import Settings
 from gateway.config.values import DAY
 from gateway.errors import SettingsError
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
+CLIENT_SECRET_VARIABLE = PREFIX + "CLIENT_SECRET"  # no setting: what --client-id of `account add` comes with
 # Kubernetes puts these in for a Service whose name begins with ours.
 _NOT_OURS = re.compile(PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_\d+_\w+)")
 
@@ -111,7 +113,7 @@ def _value(node: yaml.Node, where: Where, file: Path, raw: _Raw) -> Any:
         value = yaml.SafeLoader("").construct_object(node)
     except ValueError as error:  # 2024-02-30 looks like a date and is none
         raise SettingsError(f"{raw.origins[where]}: {_dotted(where)}: {node.value}: {error}; quote it") from None
-    if isinstance(value, str) and is_path(where):
+    if isinstance(value, str) and is_path(where) and "://" not in value:
         return str(file.parent / value)  # as in other servers' files: beside the file, wherever one starts us
     return value
 
@@ -146,18 +148,27 @@ def _read_environment(environment: Mapping[str, str], raw: _Raw) -> None:
     known = variables()
     # Shortest first: POP3_GATEWAY_UPSTREAM before POP3_GATEWAY_UPSTREAM_CA_FILE, which refines it.
     for name in sorted(environment, key=len):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or _NOT_OURS.fullmatch(name):
+        if (
+            not name.startswith(PREFIX)
+            or name in (CONFIG_VARIABLE, CLIENT_SECRET_VARIABLE)
+            or _NOT_OURS.fullmatch(name)
+        ):
             continue
-        if name not in known:
+        where = setting(name)
+        if where is None:
             if name.startswith(PREFIX + "LISTEN_"):
                 raise SettingsError(
                     f"{name}: a listener's options stand in its URL, as in pop3://0.0.0.0:110?option=true"
+                )
+            if name.startswith(PREFIX + "OAUTH_"):
+                raise SettingsError(
+                    f"{name}: no such setting; it is {PREFIX}OAUTH_, the provider's name, and one of "
+                    f"{', '.join(f'_{key.upper()}' for key in section_at(('oauth',)).settable())}"
                 )
             plain = name.removesuffix("_URL")  # of a section that a URL stands for
             meant = [plain] if plain in known else [*known, CONFIG_VARIABLE]
             raise SettingsError(f"{name}: no such setting{_suggestion(name, meant)}")
         if environment[name]:
-            where = known[name]
             raw.set(where, _from_text(environment[name], where, name), name)
 
 
@@ -188,7 +199,7 @@ def _what(fault: ErrorDetails) -> str:
     match kind:
         case "extra_forbidden":
             section = model_of(where[:-1])
-            return f"no such setting{_suggestion(str(where[-1]), list(section.model_fields) if section else [])}"
+            return f"no such setting{_suggestion(str(where[-1]), section.settable() if section else [])}"
         case "missing":
             return _missing(where)
         case "literal_error" | "enum":
@@ -246,7 +257,7 @@ def _limit(bound: float) -> str:
 
 def _no_mapping(where: Where, value: Any, *, name: bool = True) -> str:
     section = model_of(where)
-    keys = ", ".join(section.model_fields) if section else ""
+    keys = ", ".join(section.settable()) if section else ""
     subject = f"{_dotted(where)}: " if name else ""
     return f"{subject}{value!r} stands where a mapping is expected, with the keys {keys}"
 

@@ -10,8 +10,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from gateway.config.schema import PREFIX, section_in
-from gateway.config.settings import Listener, Section, Settings
+from gateway.config.listening import Listener
+from gateway.config.oauth import Application
+from gateway.config.routes import Route
+from gateway.config.schema import LISTS, NAMED, PREFIX, model_of, section_in
+from gateway.config.sections import Section
+from gateway.config.settings import Settings
 
 UPSTREAM_EXAMPLE = "imaps://imap.example.com"
 _EXAMPLES = {("upstream", "url"): UPSTREAM_EXAMPLE}  # of settings that have no default
@@ -55,6 +59,13 @@ def _section(model: type[BaseModel], above: tuple[str, ...], indent: str) -> Ite
         if where == ("listen",):
             yield f"{indent}listen:\n"
             yield from _item(Listener, where, f"{indent}  ")
+        elif where == ("routes",):
+            yield f"{indent}routes: []\n"
+            yield from _described(Route, f"{indent}#   ")
+        elif section is not None and where in NAMED:
+            yield f"{indent}{name}: {{}}\n"
+            yield f"{indent}#   {Application.example}\n"
+            yield from _described(section, f"{indent}#     ")
         elif section is not None:
             yield f"{indent}{name}:\n"
             yield from _section(section, where, indent + "  ")
@@ -71,26 +82,44 @@ def _item(model: type[BaseModel], where: tuple[str, ...], indent: str) -> Iterat
     yield from lines
 
 
+def _described(model: type[Section], indent: str) -> Iterator[str]:
+    """The keys of one entry of a list that is empty by default."""
+    for name in model.settable():
+        described = model.model_fields[name]
+        default = _scalar(_default((name,), described))
+        text = f"{name}: {_words(described)}" + (
+            f" (default {default})" if default not in ("null", "''", "[]", "{}") else ""
+        )
+        yield from _wrapped(text, indent, indent + "  ")
+
+
+def _wrapped(text: str, first: str, further: str) -> Iterator[str]:
+    lines = textwrap.wrap(text, 112 - len(further), break_long_words=False, break_on_hyphens=False)
+    yield from (f"{further if index else first}{line}\n" for index, line in enumerate(lines))
+
+
 def _comment(
     where: tuple[str, ...], described: FieldInfo, section: type[Section] | None, indent: str
 ) -> Iterator[str]:
-    variable = "" if where[0] == "listen" and len(where) > 1 else PREFIX + "_".join(where).upper()
-    if section is not None and not section.shorthand:
+    variable = "" if where[:1] in LISTS and len(where) > 1 else PREFIX + "_".join(where).upper()
+    if section is not None and not section.shorthand and where not in NAMED:
         variable = ""
-    if where[-1] == "url":
+    above = model_of(where[:-1])
+    if above is not None and above.shorthand == where[-1]:
         variable = ""
     text = _words(described) + (f"  [{variable}]" if variable else "")
-    for line in textwrap.wrap(text, 110 - len(indent), break_long_words=False, break_on_hyphens=False):
-        yield f"{indent}# {line}\n"
+    yield from _wrapped(text, f"{indent}# ", f"{indent}# ")
 
 
-def _leaves(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    for name, described in model.model_fields.items():
+def _leaves(model: type[Section], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    for name in model.settable():
+        described = model.model_fields[name]
         section = section_in(described.annotation)
-        if section is None:
-            yield (*above, name), described
-        else:
-            yield from _leaves(section, (*above, name))
+        where = (*above, name)
+        if section is None or where in NAMED:
+            yield where, described
+        if section is not None:
+            yield from _leaves(section, (*where, "NAME") if where in NAMED else where)
 
 
 def _words(described: FieldInfo) -> str:
@@ -100,8 +129,9 @@ def _words(described: FieldInfo) -> str:
 
 
 def _choices(annotation: Any) -> list[str]:
-    if get_origin(annotation) is Literal:
-        return [str(choice) for choice in get_args(annotation)]
+    for candidate in (annotation, *get_args(annotation)):  # it may also be none
+        if get_origin(candidate) is Literal:
+            return [str(choice) for choice in get_args(candidate)]
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return [str(member.value) for member in annotation]
     return []

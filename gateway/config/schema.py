@@ -6,9 +6,13 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from gateway.config.settings import Section, Settings
+from gateway.config.sections import Section
+from gateway.config.settings import Settings
 
 PREFIX = "POP3_GATEWAY_"
+
+LISTS = {("listen",), ("routes",)}  # of sections: the environment has no names for their keys
+NAMED = {("oauth",)}  # sections by names that the operator gives them
 
 Where = tuple[str | int, ...]  # a setting's path, e.g. ("listen", 0, "url")
 
@@ -18,11 +22,24 @@ def variables() -> dict[str, tuple[str, ...]]:
     return {PREFIX + "_".join(where).upper(): where for where in paths(Settings)}
 
 
+def setting(variable: str) -> tuple[str, ...] | None:
+    """What a variable stands for: OAUTH_GOOGLE_CLIENT_ID for oauth.google.client_id. None: nothing."""
+    known = variables()
+    if variable in known:
+        return known[variable]
+    for above in NAMED:
+        name = variable.removeprefix(PREFIX + "_".join(above).upper() + "_").lower()
+        for key in sorted(section_at(above).settable(), key=len, reverse=True):
+            if name != variable.lower() and name.endswith(f"_{key}") and name != f"_{key}":
+                return (*above, name.removesuffix(f"_{key}").replace("_", "-"), key)
+    return None
+
+
 def model_of(where: Where) -> type[Section] | None:
     """The section at a path; None for a leaf."""
     model: Any = Settings
-    for key in where:
-        if isinstance(key, str):
+    for depth, key in enumerate(where):
+        if isinstance(key, str) and where[:depth] not in NAMED:
             if model is None or key not in model.model_fields:
                 return None
             model = section_in(model.model_fields[key].annotation)
@@ -41,9 +58,9 @@ def paths(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple
     for name, described in model.model_fields.items():
         where = (*above, name)
         section = section_in(described.annotation)
-        if section is None or section.shorthand:
+        if section is None or section.shorthand or where in NAMED:
             yield where
-        if section is not None and where != ("listen",):
+        if section is not None and where not in LISTS | NAMED:
             yield from (inner for inner in paths(section, where) if inner[-1] != section.shorthand)
 
 

@@ -1,177 +1,24 @@
 """The settings, as data: a test fails on one without a description."""
 
 import re
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from gateway.config import urls
-from gateway.config.values import Count, Seconds, SecondsOrNone, Workers
+from gateway.config.guesses import Guesses
+from gateway.config.listening import Listener, Tls
+from gateway.config.oauth import Applications, clients, usable
+from gateway.config.routes import MOST_ROUTES, Route, endpoint_of, route_list
+from gateway.config.sections import Section
+from gateway.config.upstream import Upstream
+from gateway.config.values import Count, NameServer, Seconds, SecondsOrNone, Workers, name_server, state_place
+from gateway.config.web import Web
+from gateway.errors import SettingsError
 from gateway.maildrop import Caution, OnDelete, Policy
-from gateway.ports import Endpoint, LockMode, TlsMode
-
-
-class Section(BaseModel):
-    """A mapping in the file. `shorthand` names the key that a plain string there stands for."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    shorthand: ClassVar[str] = ""
-
-
-class _Addressed(Section):
-    """A section that a URL stands for; the URL's query holds its other keys."""
-
-    shorthand: ClassVar[str] = "url"
-    ports: ClassVar[dict[str, int]]
-    example: ClassVar[str]
-    in_query: ClassVar[frozenset[str]]
-
-    url: str = Field(description="scheme://host:port")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_url(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = {"url": value}
-        if isinstance(value, dict) and isinstance(value.get("url"), str):
-            try:
-                options = urls.parse(value["url"], cls.ports, cls.example).options
-            except ValueError:
-                return value  # the URL's own check says what is wrong
-            for key, said in options.items():
-                if key in cls.in_query and key in value and str(value[key]).lower() != said.lower():
-                    raise ValueError(f"{key} is {said} in the URL and {value[key]} beside it; say it once")
-            return dict(options) | value
-        return value
-
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, value: str) -> str:
-        for key in urls.parse(value, cls.ports, cls.example).options:
-            if key in cls.model_fields and key not in cls.in_query:  # what is no setting at all is told as such
-                raise ValueError(f"{key!r} cannot stand in the URL; write a mapping with url: and {key}:")
-        return value
-
-    def place(self) -> urls.Place:
-        return urls.parse(self.url, self.ports, self.example)
-
-
-class Listener(_Addressed):
-    ports: ClassVar[dict[str, int]] = {"pop3": 110, "pop3s": 995}
-    example: ClassVar[str] = "pop3://0.0.0.0:110 or pop3s://0.0.0.0:995"
-    in_query: ClassVar[frozenset[str]] = frozenset({"allow_plaintext"})
-
-    url: str = Field(
-        description="pop3://address:port (STLS offered) or pop3s://address:port (TLS at once); port 0: any free"
-    )
-    allow_plaintext: bool = Field(
-        default=False,
-        description="take passwords without TLS from everywhere; without it only from clients on loopback, "
-        "which behind a proxy or relay on this machine everybody is",
-    )
-
-    @property
-    def implicit_tls(self) -> bool:
-        return self.place().scheme == "pop3s"
-
-    @property
-    def address(self) -> tuple[str, int]:
-        place = self.place()
-        return place.host, place.port
-
-
-class Tls(Section):
-    certificate: Path | None = Field(
-        default=None,
-        description="PEM file with the certificate and its chain; without one a self-signed one is made",
-    )
-    key: Path | None = Field(default=None, description="PEM file with its private key, if not in the same file")
-    min_version: Literal["TLSv1.2", "TLSv1.3"] = Field(
-        default="TLSv1.2", description="the oldest TLS that clients may speak"
-    )
-
-    @model_validator(mode="after")
-    def _key_needs_certificate(self) -> Self:
-        if self.key and not self.certificate:
-            raise ValueError("there is a key without a certificate; set tls.certificate too")
-        return self
-
-
-class UpstreamTimeouts(Section):
-    connect: Seconds = Field(default=10.0, description="until TCP and TLS stand, and again for the greeting")
-    response: Seconds = Field(default=60.0, description="for the answer to a command, or a message's next block")
-    open: Seconds = Field(
-        default=80.0, description="for a whole login, up to the snapshot; mail programs give up after about 110 s"
-    )
-
-
-class Warm(Section):
-    connections: Count = Field(
-        default=200,
-        ge=0,
-        description="logged-in connections that a worker keeps for their users' next logins; 0: none",
-    )
-    per_account: Count = Field(
-        default=1,
-        ge=1,
-        description="of them for one user, whose other programs count, too: Dovecot allows 10, Gmail 15",
-    )
-    idle: Seconds = Field(default=720.0, description="how long one is kept; clients poll every ten minutes or so")
-    age: Seconds = Field(
-        default=1800.0,
-        description="and how long after its login: a password that was changed upstream may be taken so long",
-    )
-
-
-class Upstream(_Addressed):
-    ports: ClassVar[dict[str, int]] = {"imaps": 993, "imap": 143}
-    example: ClassVar[str] = "imaps://imap.example.com or imap://imap.example.com (STARTTLS)"
-    in_query: ClassVar[frozenset[str]] = frozenset({"tls", "allow_plaintext", "ca_file"})
-
-    url: str = Field(
-        description="imaps://host, or imap://host (STARTTLS demanded), or imap://127.0.0.1?tls=none (loopback)"
-    )
-    tls: Literal["required", "none"] = Field(
-        default="required", description="none: in clear, to a loopback address"
-    )
-    allow_plaintext: bool = Field(
-        default=False, description="with tls none: send passwords in clear to a host that is not loopback"
-    )
-    ca_file: Path | None = Field(
-        default=None, description="PEM file of authorities to trust instead of the system's, for a private CA"
-    )
-    timeouts: UpstreamTimeouts = Field(default_factory=UpstreamTimeouts, description="how long to wait for it")
-    warm: Warm = Field(
-        default_factory=Warm, description="connections that save the next login; each worker has its own"
-    )
-
-    @model_validator(mode="after")
-    def _no_password_in_clear(self) -> Self:
-        place = self.place()
-        if place.port == 0:
-            raise ValueError("port 0 is nobody's; leave it out for the usual one")
-        if self.tls == "none":
-            if place.scheme == "imaps":
-                raise ValueError("imaps:// and tls none contradict each other; write imap://")
-            if not self.allow_plaintext and not _is_loopback(place.host):
-                raise ValueError(
-                    f"passwords would go to {place.host} in clear; drop tls=none (imap:// uses STARTTLS), "
-                    "or say allow_plaintext: true if the way there is private"
-                )
-        return self
-
-    def endpoint(self) -> Endpoint:
-        place = self.place()
-        mode = TlsMode.IMPLICIT if place.scheme == "imaps" else TlsMode.STARTTLS
-        return Endpoint(place.host, place.port, TlsMode.NONE if self.tls == "none" else mode, self.ca_file)
+from gateway.naming import Rule
+from gateway.oauth import Client
+from gateway.ports import Endpoint, LockMode
 
 
 class Guard(Section):
@@ -218,6 +65,11 @@ class MaildropSettings(Section):
         ge=0,
         description="a QUIT that deletes more than this deletes nothing and gets -ERR; 0: no limit",
     )
+    folder_separator: str = Field(
+        default="",
+        max_length=10,
+        description="with /, the name alice/Archive opens the mailbox Archive of alice; none: names are whole",
+    )
     guard: Guard = Field(default_factory=Guard, description="when a mailbox that shrank is not shown to clients")
 
     @field_validator("on_retrieve")
@@ -233,6 +85,26 @@ class MaildropSettings(Section):
         return Policy(self.on_delete, flag, self.trash, self.archive, self.max_deletes)
 
 
+class AccountSettings(Section):
+    pass_through: bool = Field(
+        default=True,
+        description="a name that has no account here logs in at the upstream, with the password it has there; "
+        "without it, clients are offered mechanisms that do not send the password, too",
+    )
+    readable_passwords: bool = Field(
+        default=False,
+        description="keep new app passwords encrypted besides hashed, as APOP and CRAM-MD5 need them",
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="the keys that encrypt secrets, one a line, the newest first; default vault.keys in the state "
+        "folder, made when it is needed. Without it no account can be used: back it up, apart from the state",
+    )
+    keys: SecretStr | None = Field(
+        default=None, description="the keys themselves instead, with commas between; meant for the environment"
+    )
+
+
 class Limits(Section):
     connections: Count = Field(default=2000, ge=1, description="clients at once")
     connections_per_address: Count = Field(
@@ -246,6 +118,10 @@ class Limits(Section):
     )
     login_delay: SecondsOrNone = Field(
         default=0.0, description="time that must pass between two logins of a user (LOGIN-DELAY); 0: none"
+    )
+    guesses: Guesses = Field(
+        default_factory=Guesses,
+        description="wrong passwords; the same one again, from a forgotten device, does not count",
     )
 
 
@@ -275,7 +151,30 @@ class Settings(Section):
     )
     tls: Tls = Field(default_factory=Tls, description="TLS towards clients")
     upstream: Upstream = Field(description="the IMAP server behind; a URL, or a mapping with url: and options")
+    routes: Annotated[tuple[Route, ...], BeforeValidator(route_list)] = Field(
+        default=(),
+        max_length=MOST_ROUTES,
+        description="names that go elsewhere: tried in this order, and the first that knows the name decides; "
+        "a name that fits none goes to upstream",
+    )
+    resolver: NameServer = Field(
+        default="",
+        description="the name server that routes ask, like 127.0.0.1 or 127.0.0.1:5353; default the system's",
+    )
     maildrop: MaildropSettings = Field(default_factory=MaildropSettings, description="what clients see and cause")
+    accounts: AccountSettings = Field(
+        default_factory=AccountSettings, description="logins with passwords of their own; see `account add`"
+    )
+    oauth: Applications = Field(
+        default_factory=dict,
+        description="providers that give access tokens in the place of passwords, by name: "
+        "microsoft365, google and others that are known need only a client_id, any other its endpoints, too. "
+        "From the environment one by one, as in POP3_GATEWAY_OAUTH_GOOGLE_CLIENT_SECRET, or as YAML",
+    )
+    web: Web = Field(
+        default_factory=Web,
+        description="a page where people sign in with their mail provider, and get an account",
+    )
     limits: Limits = Field(
         default_factory=Limits, description="what strangers may use up, at all workers together"
     )
@@ -286,11 +185,54 @@ class Settings(Section):
         description="processes that share the ports, or auto: one for each usable CPU, at most 16; "
         "one serves thousands of mailboxes, and every further one costs memory",
     )
-    state: Path | None = Field(
+    state: Path | SecretStr | None = Field(
         default=None,
-        description="folder for what must survive: deletions that are still to be carried out, and what flag and "
-        "keep hide; default /var/lib/pop3-gateway, or ~/.local/state/pop3-gateway where that cannot be written",
+        description="folder for what must survive: deletions that are still to be carried out, what flag and keep "
+        "hide, and accounts; or postgresql://user:password@host/database, which gateways on several machines can "
+        "share; default /var/lib/pop3-gateway, or ~/.local/state/pop3-gateway where that cannot be written",
     )
+    state_folder: Path | None = Field(
+        default=None,
+        description="with PostgreSQL, the folder for what stays on this machine: the self-signed certificate, the "
+        "listings that save time, and vault.keys; default as for state",
+    )
+
+    @property
+    def folder(self) -> Path | None:
+        """Of this machine; None: the usual one."""
+        return self.state if isinstance(self.state, Path) else self.state_folder
+
+    @property
+    def database(self) -> str | None:
+        """The URL of a shared one, with its password."""
+        return self.state.get_secret_value() if isinstance(self.state, SecretStr) else None
+
+    @property
+    def name_server(self) -> tuple[str, int] | None:
+        """For routes; None: the system's."""
+        return name_server(self.resolver) if self.resolver else None
+
+    def clients(self) -> dict[str, Client]:
+        """Our application at each provider, by its name; without client_id where the settings have none."""
+        return clients(self.oauth)
+
+    def client(self, name: str) -> Client:
+        """One that can be used to sign in. Raises SettingsError, which says what is missing."""
+        return usable(self.clients(), name)
+
+    def endpoint(self, url: str) -> Endpoint:
+        """Of an account's own upstream; "": the usual one. Raises SettingsError."""
+        if not url:
+            return self.upstream.endpoint()
+        try:
+            return endpoint_of(url)
+        except ValueError as error:
+            raise SettingsError(f"upstream {url}: {error}") from None
+
+    @field_validator("state", mode="plain")
+    @classmethod
+    def _folder_or_url(cls, value: Any) -> Path | SecretStr:
+        return state_place(value)
 
     @field_validator("listen", mode="before")
     @classmethod
@@ -306,9 +248,16 @@ class Settings(Section):
                 raise ValueError(f"{address[0]}:{address[1]} is listed twice")
         return value
 
+    @field_validator("accounts")
+    @classmethod
+    def _routes_are_used(cls, value: AccountSettings, info: ValidationInfo) -> AccountSettings:
+        if info.data.get("routes") and not value.pass_through:
+            raise ValueError(
+                "routes are for names that have no account here, and pass_through: false lets none of them in; "
+                "leave one of the two out"
+            )
+        return value
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    def rules(self) -> list[Rule]:
+        """The routes."""
+        return [route.rule(f"routes[{number}]") for number, route in enumerate(self.routes, 1)]

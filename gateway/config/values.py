@@ -1,12 +1,15 @@
-"""What a setting's value may look like: numbers, times, numbers of processes."""
+"""What a setting's value may look like: numbers, times, numbers of processes, networks."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
 
 MOST_WORKERS = 64  # more processes than this on one machine are a slip of the keyboard
 DAY = 86400  # seconds
+DNS_PORT = 53
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": DAY}
 
 
@@ -50,3 +53,55 @@ def _workers(value: Any) -> Any:
 
 
 Workers = Annotated[int | Literal["auto"], PlainValidator(_workers)]
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(str(value))
+    except ValueError as error:  # "has host bits set" is one of them
+        raise ValueError(f"{error}; write it like 10.0.0.0/8, 192.0.2.1 or 2001:db8::/32") from None
+
+
+def _networks(value: Any) -> tuple[IPv4Network | IPv6Network, ...]:
+    """One or many; in a text, with commas or spaces between."""
+    if isinstance(value, str):
+        value = value.replace(",", " ").split() or [value]
+    return tuple(map(_network, value if isinstance(value, list | tuple) else [value]))
+
+
+def name_server(text: str) -> tuple[str, int]:
+    """Address and port. Raises ValueError."""
+    for address, port in ((text, str(DNS_PORT)), tuple(text.rpartition(":")[::2])):
+        bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+        try:
+            found = ip_address(bare)
+        except ValueError:
+            continue
+        if re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) < 65536:
+            return str(found), int(port)
+    raise ValueError(f"{text!r} is no name server; write its address, like 127.0.0.1 or [::1]:5353")
+
+
+def _name_server(value: Any) -> Any:
+    if isinstance(value, str) and value:
+        name_server(value)
+    return value
+
+
+NameServer = Annotated[str, BeforeValidator(_name_server)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], PlainValidator(_networks)]
+
+
+def state_place(value: Any) -> Path | SecretStr:
+    """A folder, or a URL, which may hold a password and is not repeated."""
+    if isinstance(value, Path | SecretStr):
+        return value
+    if not isinstance(value, str):
+        shown = "" if isinstance(value, list | dict) else f", not {value}"
+        raise ValueError(f"a folder is expected, or a URL like postgresql://user@host/database{shown}")
+    scheme, separator, _ = value.partition("://")
+    if not separator:
+        return Path(value)
+    if scheme not in ("postgresql", "postgres"):
+        raise ValueError(f"a URL here begins with postgresql://, not {scheme}://; or it is a folder")
+    return SecretStr(value)

@@ -1,76 +1,19 @@
-"""The body stream: one FETCH, read block by block, that can stop in mid-literal; several small ones at once."""
+"""The body stream: one FETCH, read block by block, that can stop in mid-literal."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from gateway.errors import MessageGone, UpstreamError
 from gateway.imap.responses import Atom, Done, Fetch, Literal, Responses, Value
-from gateway.imap.transport import BLOCK_OCTETS, LITERAL_LIMIT, Transport
-from gateway.imap.uid_set import uid_sets
+from gateway.imap.transport import BLOCK_OCTETS, Transport
 
 
-def fetch_some(transport: Transport, uids: Iterable[int], octets: int | None) -> Iterator[tuple[int, bytes]]:
-    """Several messages, or their first `octets`, each held whole: (UID, octets) in the order they come.
-
-    For messages that nobody has asked for yet: whatever is odd about one is left out, and met when it is.
-    """
-    names = _names(octets)
-    for uid_set in uid_sets(uids):
-        tag = transport.new_tag()
-        transport.send(_command(tag, uid_set, octets))
-        responses = Responses(transport, tag)
-        while not isinstance(response := responses.next(), Done):
-            if isinstance(response, Fetch) and (found := _whole(transport, responses, response, names)):
-                yield found
-            yield from _here_whole(transport, names)
-
-
-# As nearly all servers answer (UID BODY.PEEK[]).
-_USUAL = re.compile(rb"\* \d{1,10} FETCH \(UID (\d{1,10}) (BODY\[\](?:<0>)?) \{([1-9]\d{0,6})\}\r\n")
-_USUAL_END = b")\r\n"
-
-
-def _here_whole(transport: Transport, names: frozenset[str]) -> list[tuple[int, bytes]]:
-    """The responses that are here already, whole, and look as usual: no need to read them piece by piece."""
-    found: list[tuple[int, bytes]] = []
-    held, at = transport.held, 0
-    with memoryview(held) as octets:
-        while usual := _USUAL.match(held, at):
-            uid, name, length = usual.groups()
-            begin, end = usual.end(), usual.end() + int(length)
-            at_end = end + len(_USUAL_END)
-            if octets[end:at_end] != _USUAL_END or name.decode("ascii") not in names:
-                break
-            found.append((int(uid), octets[begin:end].tobytes()))
-            at = at_end
-    transport.take(at)
-    return found
-
-
-def _whole(
-    transport: Transport, responses: Responses, fetch: Fetch, names: frozenset[str]
-) -> tuple[int, bytes] | None:
-    uid, body = 0, None
-    for name, value in responses.items(fetch):
-        if name == "UID" and isinstance(value, bytes) and value.isdigit():
-            uid = int(value)
-        elif isinstance(value, Literal):
-            if name in names and value.octets <= LITERAL_LIMIT:
-                body = transport.read(value.octets)
-            else:
-                responses.skip(value.octets)
-        elif name in names and not isinstance(value, Atom):
-            body = value
-    return (uid, body) if body else None
-
-
-def _command(tag: bytes, uid_set: str, octets: int | None) -> bytes:
+def fetch_command(tag: bytes, uid_set: str, octets: int | None) -> bytes:
     """PEEK: what a client has seen is said at QUIT, not by a transfer that may break off."""
     part = b"" if octets is None else b"<0.%d>" % octets
     return tag + b" UID FETCH " + uid_set.encode("ascii") + b" (UID BODY.PEEK[]" + part + b")\r\n"
 
 
-def _names(octets: int | None) -> frozenset[str]:
+def names_of(octets: int | None) -> frozenset[str]:
     """What a body is called. A server that does not do ranges sends the whole, and calls it so."""
     return frozenset({"BODY[]"} if octets is None else {"BODY[]", "BODY[]<0>"})
 
@@ -92,8 +35,8 @@ class BodyReader:
         self._uid = uid
         self._listed = listed
         self._confirmed = False  # the response that bears the body named our UID
-        self._names = _names(octets)
-        transport.send(_command(tag, str(uid), octets))
+        self._names = names_of(octets)
+        transport.send(fetch_command(tag, str(uid), octets))
 
     @property
     def finished(self) -> bool:
@@ -173,8 +116,7 @@ class BodyReader:
             raise UpstreamError(f"the server sent another message than UID {self._uid}")
         while not isinstance(response := self._responses.next(), Done):
             if isinstance(response, Fetch):
-                for _, value in self._responses.items(response):
-                    self._skip(value)
+                self._responses.skip_items(response)
 
     def _skip(self, value: Value) -> None:
         if isinstance(value, Literal):

@@ -4,6 +4,8 @@ What it changes: the socket (see transport.py); the capabilities that a greeting
 asked for again; arguments may be literals; PREAUTH is refused; nothing is logged.
 """
 
+import base64
+import contextlib
 import imaplib
 import logging
 import re
@@ -92,6 +94,7 @@ class Client(IMAPClient):  # type: ignore[misc]
     def __init__(self, transport: Transport, endpoint: Endpoint) -> None:
         self.transport = transport
         self.endpoint = endpoint
+        self.mechanisms: frozenset[str] = frozenset()  # of SASL, that the server offers before a login
         self.accepted_at = 0.0  # when the server took the password, by the clock of whoever keeps connections warm
         implicit = endpoint.tls is TlsMode.IMPLICIT
         super().__init__(endpoint.host, endpoint.port, ssl=implicit, timeout=SocketTimeout(None, None))
@@ -121,10 +124,13 @@ class Client(IMAPClient):  # type: ignore[misc]
         """Capabilities after the login: told with it, or asked for now and remembered."""
         return frozenset(name.decode("ascii", "replace") for name in self.capabilities())
 
-    def log_in_with(self, command: str, *arguments: bytes) -> tuple[str, str]:
-        """Send a login command; returns the tagged status and text. The state is AUTH after OK."""
+    def log_in_with(self, command: str, *arguments: bytes, excused: bytes = b"") -> tuple[str, str]:
+        """Send a login command; returns the tagged status and text. The state is AUTH after OK.
+
+        `excused` answers a challenge where none is due: a failure is explained so, and the text has it then.
+        """
         self._imap.untagged_responses.clear()
-        typ, data = self._exchange(command, arguments)
+        typ, data = self._exchange(command, arguments, excused)
         if typ == "NO" and (bye := self._imap.untagged_responses.get("BYE")):
             # The server is going away: that, and not the password, may be why it refuses.
             raise refusal(_text(bye), f"the server said BYE: {plain(_text(bye))}", default=UpstreamUnreachable)
@@ -176,7 +182,7 @@ class Client(IMAPClient):  # type: ignore[misc]
             raise UpstreamError("the server completed a SEARCH without a result")
         return {int(word) for line in data for word in line.split()}
 
-    def _exchange(self, command: str, arguments: Sequence[bytes]) -> tuple[str, list[Any]]:
+    def _exchange(self, command: str, arguments: Sequence[bytes], excused: bytes) -> tuple[str, list[Any]]:
         """imaplib sends one literal at most, and never without an invitation; LOGIN may need two (RFC 7888)."""
         imap = self._imap
         tag = imap._new_tag()
@@ -198,9 +204,12 @@ class Client(IMAPClient):  # type: ignore[misc]
                     return self._completion(tag)
             out += argument
         imap.send(bytes(out) + b"\r\n")
+        explained = b""
         while not self._answer(tag):
-            imap.send(b"\r\n")  # a challenge where none is due: XOAUTH2 explains a failure so
-        return self._completion(tag)
+            explained = explained or _decoded(imap.continuation_response)
+            imap.send(excused + b"\r\n")
+        typ, data = self._completion(tag)
+        return typ, [*data, explained] if explained else data
 
     def _goes_uninvited(self, literal: Literal) -> bool:
         offered = self.offered()
@@ -221,6 +230,13 @@ class Client(IMAPClient):  # type: ignore[misc]
     def _completion(self, tag: bytes) -> tuple[str, list[Any]]:
         typ, data = self._imap.tagged_commands.pop(tag)
         return typ, data
+
+
+def _decoded(challenge: bytes) -> bytes:
+    """Of base64; nothing, where it is none."""
+    with contextlib.suppress(ValueError):
+        return base64.b64decode(challenge, validate=True)
+    return b""
 
 
 def _text(data: Sequence[Any]) -> str:

@@ -9,12 +9,27 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from gateway.errors import BadCredentials, GatewayError, UpstreamFull, UpstreamRefused
+from gateway.errors import (
+    BadCredentials,
+    GatewayError,
+    SignInNeeded,
+    TokenRefused,
+    UpstreamFull,
+    UpstreamRefused,
+)
 from gateway.imap.client import Client
-from gateway.imap.link import FAREWELL_SECONDS, Timeouts, connect_and_log_in, say_goodbye, say_goodbye_to_all
+from gateway.imap.link import (
+    FAREWELL_SECONDS,
+    NO_TOKENS,
+    Timeouts,
+    connect,
+    connect_and_log_in,
+    say_goodbye,
+    say_goodbye_to_all,
+)
 from gateway.imap.warm import Limits, WarmConnections
-from gateway.ports import Account
-from gateway.telemetry.events import Event, WarmConnectionLost
+from gateway.ports import AccessTokens, Account, Endpoint
+from gateway.telemetry.events import Event, UpstreamNotFound, UpstreamOffers, WarmConnectionLost
 from gateway.threads import Threads
 
 # A warm connection whose server vanished without a word says nothing: after so long a new one is tried.
@@ -38,12 +53,17 @@ class Connections:
         farewells: Threads,
         emit: Callable[[Event], None],
         clock: Callable[[], float] = time.monotonic,
+        tokens: AccessTokens = NO_TOKENS,
     ) -> None:
-        """`farewells` run what nobody waits for: however many of those stall, logins go on."""
+        """`farewells` run what nobody waits for: however many of those stall, logins go on. `tokens` are asked
+        for when a connection logs in, and never for one that is warm.
+        """
         self._timeouts = timeouts
         self._warm = WarmConnections(limits, clock)
         self._farewells = farewells
         self._emit = emit
+        self._tokens = tokens
+        self._mechanisms: dict[Endpoint, frozenset[str]] = {}
         self._leaving = 0
         self._guard = threading.Lock()
 
@@ -53,7 +73,7 @@ class Connections:
         """A logged-in connection, and what `begin` made of it. `admit` is called once, between the two.
 
         Whatever fails on a warm connection is tried on a new one: only there it is the server's last word. Raises
-        BadCredentials or UpstreamError, and what `admit` and `begin` raise.
+        as log_in() does, and what `admit` and `begin` raise.
         """
         warm = self._take(account)
         if warm is not None:
@@ -66,21 +86,30 @@ class Connections:
             except GatewayError as error:
                 if time.monotonic() - began > RETRY_WITHIN_SECONDS:
                     raise
-                self._emit(WarmConnectionLost(account.credentials.user, str(error)))
+                self._emit(WarmConnectionLost(account.user, str(error)))
         client = self.log_in(account)
         if warm is None:
             self._admit(account, client, admit)
         return client, self._begin(client, begin)
 
     def log_in(self, account: Account) -> Client:
-        """On a new connection. Raises BadCredentials or UpstreamError."""
+        """On a new connection. Raises as connect_and_log_in() does."""
         try:
             client = self._connect(account)
-        except BadCredentials:
+        except (BadCredentials, SignInNeeded, TokenRefused):
             self._dismiss_all(self._warm.rejected(account))
             raise
+        self._mechanisms[account.endpoint] = client.mechanisms
         self._dismiss_all(self._warm.accepted(account, client))
         return client
+
+    def mechanisms(self, endpoint: Endpoint) -> frozenset[str]:
+        """Of SASL, that the server offered last; none before it was asked."""
+        return self._mechanisms.get(endpoint, frozenset())
+
+    def ask_for_mechanisms(self, endpoint: Endpoint) -> None:
+        """Now, and nobody waits."""
+        self._farewells.start(self._ask, endpoint)
 
     def give_back(self, account: Account, client: Client) -> None:
         """The session is over. Only a connection that owes us nothing is kept."""
@@ -112,24 +141,34 @@ class Connections:
         """Nothing is kept any more. `seconds` bounds the farewell of all together."""
         say_goodbye_to_all(self._warm.close(), seconds)
 
+    def _ask(self, endpoint: Endpoint) -> None:
+        try:
+            client = connect(endpoint, self._timeouts)
+        except GatewayError as error:
+            self._emit(UpstreamNotFound(str(endpoint), str(error)))
+            return
+        self._mechanisms[endpoint] = client.mechanisms
+        self._emit(UpstreamOffers(str(endpoint), " ".join(sorted(client.mechanisms))))
+        say_goodbye(client)
+
     def _take(self, account: Account) -> Client | None:
         while (client := self._warm.take(account)) is not None:
             if client.is_well():
                 return client
-            self._emit(WarmConnectionLost(account.credentials.user, "the server ended it"))
+            self._emit(WarmConnectionLost(account.user, "the server ended it"))
             client.transport.close()
         return None
 
     def _connect(self, account: Account) -> Client:
         """Where the server has too many connections, ours that do nothing make room."""
         try:
-            return connect_and_log_in(account, self._timeouts)
+            return connect_and_log_in(account, self._timeouts, self._tokens)
         except UpstreamFull:
             leaving = self._warm.withdraw(account) or self._warm.withdraw_one(account.endpoint)
             if not leaving:
                 raise
         say_goodbye_to_all(leaving, FAREWELL_SECONDS)  # waited for: the server counts them until they are gone
-        return connect_and_log_in(account, self._timeouts)
+        return connect_and_log_in(account, self._timeouts, self._tokens)
 
     def _admit(self, account: Account, client: Client, admit: Callable[[], None]) -> None:
         try:

@@ -49,6 +49,8 @@ _WORDS: tuple[tuple[re.Pattern[str], type[GatewayError]], ...] = (
     (re.compile(r"maximum (number of connections|connection limit)", re.IGNORECASE), UpstreamFull),  # Dovecot
     (re.compile(r"temporar(y|ily)|try again later|server (is )?busy", re.IGNORECASE), UpstreamRefused),
     (re.compile(r"authenticated but not connected", re.IGNORECASE), UpstreamRefused),  # Exchange
+    # Exchange, and what RFC 6750 section 3.1 calls it; said of anything later, a new token may help.
+    (re.compile(r"access ?token ?(has )?expired|invalid_token", re.IGNORECASE), BadCredentials),
 )
 
 # The most specific first: what a foreign exception means, and how the log says it.
@@ -85,7 +87,8 @@ _TRUST_HINTS = (
 )
 
 _CODE = re.compile(r"\[([A-Z][A-Z0-9-]*)(?=[ \]])", re.IGNORECASE)  # not the [b' that imaplib makes of a list
-_TELLING = 4  # characters of a secret in a row
+_TELLING = 4  # characters of a secret in a row; any four of a token's thousands may well be in a harmless word
+_LONG, _TELLING_OF_LONG = 64, 12
 _TEXT_OCTETS = 200  # of a server's own words that are passed on
 
 
@@ -129,13 +132,18 @@ def silent_about(*secrets: str) -> Iterator[None]:
 
     Servers do send back the line that they did not understand: quoted, cut, or in another encoding.
     """
-    parts = {secret[at : at + _TELLING] for secret in secrets for at in range(max(len(secret) - _TELLING, 0) + 1)}
     try:
         yield
     except GatewayError as error:
-        if any(part in str(error) for part in parts):
+        told = str(error)
+        if any(part in told for secret in secrets for part in _parts(secret)):
             raise type(error)("the server's answer repeats the password, so it is not shown") from None
         raise
+
+
+def _parts(secret: str) -> Iterator[str]:
+    telling = _TELLING if len(secret) < _LONG else _TELLING_OF_LONG
+    return (secret[at : at + telling] for at in range(max(len(secret) - telling, 0) + 1))
 
 
 def plain(text: str) -> str:

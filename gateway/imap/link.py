@@ -4,14 +4,20 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gateway.errors import BadCredentials, TokenRefused, UpstreamUnusable
 from gateway.imap import tls
 from gateway.imap.client import Client
 from gateway.imap.faults import silent_about, translated
 from gateway.imap.login import as_sent, log_in
 from gateway.imap.transport import BLOCK_OCTETS, Transport
-from gateway.ports import Account, Endpoint, TlsMode
+from gateway.ports import AccessTokens, Account, Endpoint, Granted, TlsMode
+from gateway.sasl import Bearer, Credentials, Secret
 
 FAREWELL_SECONDS = 5.0
+_NOT_TAKEN = (
+    "the provider gave this token: is IMAP switched on for this mailbox, was it its owner who signed in, and may"
+    " the application use IMAP?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
             transport.close()
             raise
         trust.remember(transport.socket, endpoint)
+        names = client.offered()
+        client.mechanisms = frozenset(name.removeprefix("AUTH=") for name in names if name.startswith("AUTH="))
         return client
 
 
@@ -52,13 +60,39 @@ def _wait_for_greeting(transport: Transport, endpoint: Endpoint) -> None:
         raise TimeoutError(f"the server says nothing{hint}") from error
 
 
-def connect_and_log_in(account: Account, timeouts: Timeouts) -> Client:
-    """Raises BadCredentials or UpstreamError."""
-    with silent_about(*as_sent(account.credentials)):  # from the greeting on: an earlier login may have told it
-        client = connect(account.endpoint, timeouts)
+class NoTokens:
+    """Implements ports.AccessTokens where nobody asks for any."""
+
+    def bearer(self, granted: Granted, refused: Secret | None = None) -> Bearer:  # noqa: ARG002
+        raise UpstreamUnusable(f"there is no way here to get an access token for {granted.login}")
+
+
+NO_TOKENS = NoTokens()
+
+
+def connect_and_log_in(account: Account, timeouts: Timeouts, tokens: AccessTokens = NO_TOKENS) -> Client:
+    """Raises UpstreamError; BadCredentials, or where a token was granted, what AccessTokens.bearer() raises."""
+    claim = account.credentials
+    if not isinstance(claim, Granted):
+        return _log_in_at(account.endpoint, claim, timeouts)
+    bearer = tokens.bearer(claim)
+    try:
+        return _log_in_at(account.endpoint, bearer, timeouts)
+    except BadCredentials as error:
+        why = f"{error}; {_NOT_TAKEN}"
+    try:  # revoked or expired before its time, perhaps; or it is none of the token's faults
+        another = tokens.bearer(claim, bearer.secret)
+        return _log_in_at(account.endpoint, another, timeouts)
+    except (BadCredentials, TokenRefused) as error:
+        raise TokenRefused(why) from error
+
+
+def _log_in_at(endpoint: Endpoint, claim: Credentials | Bearer, timeouts: Timeouts) -> Client:
+    with silent_about(*as_sent(claim)):  # from the greeting on: an earlier login may have told it
+        client = connect(endpoint, timeouts)
         try:
             client.transport.allow(timeouts.response)
-            log_in(client, account.credentials)
+            log_in(client, claim)
         except BaseException:
             client.transport.close()
             raise

@@ -44,6 +44,7 @@ class Look:
     snapshot: Snapshot
     why_whole: str = ""  # why everything was asked for; "" where what is remembered was of use
     date: bytes = b""  # the INTERNALDATE of the last message, if it was told
+    is_settled: bool = False  # nothing came or went while it was listed
 
 
 def take_snapshot(client: Client, folder: str, seconds: float) -> Snapshot:
@@ -65,7 +66,8 @@ def look(client: Client, folder: str, seconds: float, known: Listing | None) -> 
             verdict = _known_again(client, selection, known, told, Answer(rows.dates, rows.sizes()))
             if isinstance(verdict, Exact):
                 found = verdict.listing
-                return Look(_opened(client, told, found.uids, found.sizes), date=found.date)
+                snapshot = _opened(client, told, found.uids, found.sizes)
+                return Look(snapshot, date=found.date, is_settled=selection.count == len(snapshot))
             rows, why = selection.fetch("1:*"), verdict.why
         columns = _complete(selection, rows)
         if columns is None:
@@ -73,7 +75,8 @@ def look(client: Client, folder: str, seconds: float, known: Listing | None) -> 
             columns = _complete(selection, rows)
         if columns is None:
             raise UpstreamError(f"the server lists {len(rows)} of {selection.exists} messages in {folder}")
-        return Look(_opened(client, told, *columns), why)
+        snapshot = _opened(client, told, *columns)
+        return Look(snapshot, why, is_settled=selection.count == len(snapshot))
 
 
 def _opened(client: Client, told: Selected, uids: "array[int]", sizes: "array[int]") -> Snapshot:
@@ -123,14 +126,14 @@ class Recollection:
 
     def __init__(self, listings: Listings, account: Account, emit: Callable[[Event], None]) -> None:
         self._listings = listings
-        self._key, self._folder, self._user = account.maildrop_key, account.folder, account.credentials.user
+        self._key, self._folder, self._user = account.maildrop_key, account.folder, account.user
         self._emit = emit
         self._kept = listings.recall(self._key)
         self._looked = 0.0 if self._kept is None else self._kept.looked
         self._known = self._kept if 0 <= time.time() - self._looked < BELIEVED_SECONDS else None
         self._is_fresh = False  # the snapshot has no size that was not told on this connection
 
-    def take_snapshot(self, client: Client, seconds: float) -> Snapshot:
+    def look(self, client: Client, seconds: float) -> Look:
         """Raises UpstreamError."""
         found = look(client, self._folder, seconds, self._known)
         self._is_fresh = bool(found.why_whole)
@@ -139,7 +142,7 @@ class Recollection:
             if question(self._known) != EVERYTHING:
                 self._emit(ListingVoid(self._user, found.why_whole))
         self._learn(Listing.of(found.snapshot, self._looked, found.date))
-        return found.snapshot
+        return found
 
     def demand_same(self, client: Client, seconds: float, listed: Mapping[int, int]) -> None:
         """Before messages are deleted: they must have the sizes, by UID, that they are listed with.

@@ -1,34 +1,40 @@
 """The maildrop's other end: an open IMAP mailbox, with its connection replaced when it drops."""
 
 import asyncio
+import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from gateway.errors import (
     BadCredentials,
+    GatewayError,
     MaildropInUse,
+    SignInNeeded,
+    StateError,
+    StoredSecretRefused,
     UpstreamError,
     UpstreamRefused,
     UpstreamSilent,
     UpstreamUnreachable,
 )
 from gateway.imap import commit
-from gateway.imap.bodies import BodyReader, fetch_some
+from gateway.imap.batch import Batch, Put
+from gateway.imap.bodies import BodyReader
 from gateway.imap.client import Client
-from gateway.imap.connections import RETRY_WITHIN_SECONDS, Connections
+from gateway.imap.connections import RETRY_WITHIN_SECONDS
 from gateway.imap.faults import translated
-from gateway.imap.link import Timeouts
 from gateway.imap.listing import Recollection
-from gateway.imap.pursuit import HeldBody, Pursuit
-from gateway.maildrop import Allowance, CommitPlan, ReadAhead, Snapshot, Window, given_anew
-from gateway.ports import Account, Body, Listings, forget_copied
-from gateway.telemetry.events import CommandFailed, Event, UpstreamReconnected
-from gateway.threads import Threads
+from gateway.imap.means import Means, hang_up
+from gateway.imap.pursuit import Arrivals, HeldBody, Pursuit
+from gateway.imap.uid_set import uid_sets
+from gateway.maildrop import CommitPlan, ReadAhead, Snapshot, Window, given_anew
+from gateway.ports import Account, Body, Granted, forget_copied
+from gateway.telemetry.events import CommandFailed, UpstreamReconnected
 
 # The rest of a body that nobody wants: up to so many octets it is read and the connection kept.
 DISCARD_OCTETS = 1_048_576
@@ -39,23 +45,13 @@ UNWANTED_SECONDS = 0.3
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What all mailboxes share."""
-
-    connections: Connections
-    logins: Threads  # of their own: however many of them stall, mail still moves
-    threads: Threads
-    timeouts: Timeouts
-    emit: Callable[[Event], None]
-    listings: Listings
-    allowance: Allowance
-
-
-def hang_up(connections: Connections, account: Account, opening: "Future[tuple[Client, object]]") -> None:
-    """Nobody waits any more for what was opened."""
-    if not opening.cancelled() and opening.exception() is None:
-        connections.give_back(account, opening.result()[0])
+@contextlib.contextmanager
+def _let_in() -> Iterator[None]:
+    """The client is in: what fails now is never its password, nor another session of its own."""
+    try:
+        yield
+    except (BadCredentials, MaildropInUse, SignInNeeded, StoredSecretRefused, StateError) as error:
+        raise UpstreamRefused(str(error)) from error
 
 
 class UpstreamMailbox:
@@ -75,7 +71,7 @@ class UpstreamMailbox:
         self._timeouts = means.timeouts
         self._emit = means.emit
         ahead = ReadAhead(snapshot, means.allowance)
-        self._ahead = Pursuit(ahead, self._fetch_some, account.credentials.user, means.emit)
+        self._ahead = Pursuit(ahead, self._fetch_some, account.user, means.emit)
         self._sizes_differ = False  # this server's sizes are not to be relied on
 
     async def open_body(self, uid: int, octets: int | None = None) -> Body:
@@ -116,7 +112,7 @@ class UpstreamMailbox:
     def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
         return self._ahead.at_hand(uid, octets)
 
-    async def _fetch_some(self, window: Window, octets: int | None, came: dict[int, bytes]) -> None:
+    async def _fetch_some(self, window: Window, octets: int | None, arrivals: Arrivals) -> None:
         """Those that come as they are listed. Raises GatewayError."""
         client = self._client
         if client is None:
@@ -126,15 +122,32 @@ class UpstreamMailbox:
             listed = self.snapshot.size_of(uid)
             return self._sizes_differ or length == min(listed, octets or listed)
 
-        def fetch() -> None:
+        def put(uid: int, body: bytes) -> None:
             """Holds nothing else, whatever a server sends, and how often."""
-            client.transport.allow(self._timeouts.response)
-            with translated("reading ahead"):
-                for uid, body in fetch_some(client.transport, window, octets):
-                    if len(body) <= window.get(uid, 0) and uid not in came and is_as_listed(uid, len(body)):
-                        came[uid] = body
+            if len(body) <= window.get(uid, 0) and is_as_listed(uid, len(body)):
+                arrivals.put(uid, body)
 
-        await self._guarded(client, fetch)
+        def take_rest(batch: Batch) -> None:
+            with translated("reading ahead"):
+                for uid, body in batch.rest():
+                    put(uid, body)
+
+        for uid_set in uid_sets(window):
+            client.transport.allow(self._timeouts.response)
+            batch = Batch(client.transport, uid_set, window, octets)
+            await self._listen(client, batch, put)
+            if not batch.done:
+                await self._guarded(client, partial(take_rest, batch))
+
+    async def _listen(self, client: Client, batch: Batch, put: Put) -> None:
+        """In the event loop: no thread is at work, so whoever is cancelled may close the connection."""
+        try:
+            with self._doubtful_after_faults(client), translated("reading ahead"):
+                async with asyncio.timeout(self._timeouts.response):
+                    await batch.listen(put)
+        except asyncio.CancelledError:
+            self._drop(client)
+            raise
 
     def learn(self, uid: int, octets: int) -> None:
         """An IMAP server is not told what it should know."""
@@ -164,7 +177,7 @@ class UpstreamMailbox:
         try:
             await self._with_client(mark)
         except UpstreamError as error:  # nobody loses mail by it: no reason to tell the client that QUIT failed
-            self._emit(CommandFailed(self._account.credentials.user, "QUIT", str(error)))
+            self._emit(CommandFailed(self._account.user, "QUIT", str(error)))
         return done
 
     def hurry(self) -> None:
@@ -190,7 +203,8 @@ class UpstreamMailbox:
             with translated("fetching a message"):
                 return reader.read()
 
-        return await self._guarded(client, read)
+        with _let_in():
+            return await self._guarded(client, read)
 
     async def abandon(self, client: Client, reader: BodyReader) -> None:
         """Take no more of a body: read the rest where it is short, else give the connection up."""
@@ -207,19 +221,14 @@ class UpstreamMailbox:
 
         try:
             await self._guarded(client, discard)
-        except UpstreamError:
+        except GatewayError:
             self._drop(client)
 
     async def _with_client(self, work: Callable[[Client], _T]) -> _T:
-        """Do it; where the connection turns out to be lost, once more on a new one.
-
-        The client has been let in: what fails now is never its password, nor another session of its own.
-        """
+        """Do it; where the connection turns out to be lost, once more on a new one."""
         await self._ahead.settled()
-        try:
+        with _let_in():
             return await self._on_this_or_the_next(work)
-        except (BadCredentials, MaildropInUse) as error:
-            raise UpstreamRefused(str(error)) from error
 
     async def _on_this_or_the_next(self, work: Callable[[Client], _T]) -> _T:
         began = time.monotonic()
@@ -227,10 +236,13 @@ class UpstreamMailbox:
             return await self._once(work)
         except UpstreamSilent:
             raise
-        except UpstreamUnreachable as error:
-            if time.monotonic() - began > RETRY_WITHIN_SECONDS:
+        except (UpstreamUnreachable, BadCredentials) as error:
+            may_mend = isinstance(error, UpstreamUnreachable) or isinstance(self._account.credentials, Granted)
+            if not may_mend or time.monotonic() - began > RETRY_WITHIN_SECONDS:
                 raise
-            self._emit(UpstreamReconnected(self._account.credentials.user, str(error)))
+            if self._client is not None:  # its access token is good no more; a new connection has another
+                self._drop(self._client)
+            self._emit(UpstreamReconnected(self._account.user, str(error)))
         return await self._once(work)
 
     async def _once(self, work: Callable[[Client], _T]) -> _T:
@@ -247,18 +259,24 @@ class UpstreamMailbox:
         return client
 
     async def _guarded(self, client: Client, work: Callable[[], _T]) -> _T:
-        """Whatever leaves the connection in doubt ends it: a fault within an answer, a task that is cancelled."""
-
+        """In a thread."""
         self._working = working = self._threads.submit(work)
         try:
-            return await self._threads.result(working)
+            with self._doubtful_after_faults(client):
+                return await self._threads.result(working)
+        except asyncio.CancelledError:
+            self._abandon_at_work(client, working)
+            raise
+
+    @contextlib.contextmanager
+    def _doubtful_after_faults(self, client: Client) -> Iterator[None]:
+        """A fault within an answer leaves the connection in doubt, and ends it."""
+        try:
+            yield
         except UpstreamRefused:
             raise  # a tagged NO: the connection is as good as before
         except UpstreamError:
             self._drop(client)
-            raise
-        except asyncio.CancelledError:
-            self._abandon_at_work(client, working)
             raise
 
     def _abandon_at_work(self, client: Client, working: "Future[Any]") -> None:
@@ -271,7 +289,7 @@ class UpstreamMailbox:
     def _reconnect(self) -> tuple[Client, Snapshot]:
         client = self._connections.log_in(self._account)
         try:
-            listed = self._recollection.take_snapshot(client, self._timeouts.open)
+            listed = self._recollection.look(client, self._timeouts.open).snapshot
             self._recognise(listed)
             client.transport.end_by(math.inf)
         except BaseException:

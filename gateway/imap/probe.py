@@ -3,14 +3,18 @@
 import ssl
 from dataclasses import dataclass
 
+from gateway.errors import BadCredentials, UpstreamError
 from gateway.imap.client import Client
 from gateway.imap.commit import way
 from gateway.imap.faults import plain, translated
-from gateway.imap.link import Timeouts, connect, connect_and_log_in, say_goodbye
+from gateway.imap.link import NO_TOKENS, Timeouts, connect, connect_and_log_in, say_goodbye
 from gateway.imap.listing import take_snapshot
 from gateway.imap.transport import Transport
 from gateway.maildrop import OnDelete, Snapshot
-from gateway.ports import Account, Endpoint
+from gateway.ports import AccessTokens, Account, Endpoint
+
+# Exchange's answer to the first command after a login with a token that is good, and not for this mailbox.
+_NOT_HIS = "authenticated but not connected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,9 @@ def greet(endpoint: Endpoint, timeouts: Timeouts) -> Greeting:
         say_goodbye(client)
 
 
-def look(account: Account, timeouts: Timeouts) -> Mailbox:
-    """Log in and take a snapshot. Raises BadCredentials or UpstreamError."""
-    client: Client = connect_and_log_in(account, timeouts)
+def look(account: Account, timeouts: Timeouts, tokens: AccessTokens = NO_TOKENS) -> Mailbox:
+    """Log in and take a snapshot. Raises as connect_and_log_in() does."""
+    client: Client = connect_and_log_in(account, timeouts, tokens)
     try:
         with translated("asking for capabilities"):
             client.transport.allow(timeouts.response)
@@ -56,6 +60,21 @@ def look(account: Account, timeouts: Timeouts) -> Mailbox:
             client.transport.allow(timeouts.response)
             exists = folder is None or bool(client.folder_exists(folder))
         return Mailbox(capabilities, snapshot, action, folder, exists)
+    finally:
+        say_goodbye(client)
+
+
+def try_out(account: Account, timeouts: Timeouts) -> None:
+    """Log in, open the folder for reading, and leave. Raises BadCredentials or UpstreamError."""
+    client = connect_and_log_in(account, timeouts)
+    try:
+        with translated(f"opening {account.folder}"):
+            client.transport.allow(timeouts.response)
+            client.select_folder(account.folder, readonly=True)
+    except UpstreamError as error:
+        if _NOT_HIS in str(error):
+            raise BadCredentials(str(error)) from error
+        raise
     finally:
         say_goodbye(client)
 

@@ -119,6 +119,12 @@ class Responses:
         """(NAME, value) of each item. After a Literal its octets must be taken before the next item is asked."""
         return _items(fetch, self.line, self.skip)
 
+    def skip_items(self, fetch: Fetch) -> None:
+        """Read past the items of a response that nobody needs."""
+        for _, value in self.items(fetch):
+            if isinstance(value, Literal):
+                self.skip(value.octets)
+
     def _accepted(self, line: bytes) -> bytes:
         """What follows the OK."""
         status, _, text = line[len(self._tag) :].partition(b" ")

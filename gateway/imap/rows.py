@@ -7,10 +7,10 @@ from operator import lt
 from gateway.errors import UpstreamError
 from gateway.imap.faults import plain
 from gateway.imap.responses import Fetch, Literal, Responses
+from gateway.maildrop.listing import DATE_OCTETS
 
-_DATE_OCTETS = 39  # a date-time has 26 (RFC 3501 section 9); some servers write it in another way
 _UID, _SIZE = rb"UID ([1-9]\d{0,9})", rb"RFC822\.SIZE (\d{1,18})"
-_DATE = rb'INTERNALDATE "([^"\\\r\n]{0,%d})"' % _DATE_OCTETS
+_DATE = rb'INTERNALDATE "([^"\\\r\n]{0,%d})"' % DATE_OCTETS
 
 
 def _rows(items: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
@@ -70,7 +70,7 @@ class Rows:
                     raise UpstreamError(f"the server lists {name} as {plain(repr(value))}")
                 told[name] = int(value)
             elif name == "INTERNALDATE":
-                date = value if value and len(value) <= _DATE_OCTETS else b""
+                date = value if value and len(value) <= DATE_OCTETS else b""
         uid, size = told.get("UID"), told.get("RFC822.SIZE")
         if size is not None and size > _MOST_OCTETS:
             raise UpstreamError("the server lists a message of more than eight exabytes")

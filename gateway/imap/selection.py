@@ -35,14 +35,14 @@ class Selection:
         """`seconds` is the time for each command."""
         self.exists = 0  # messages before the rows of the last command
         self.expunged = 0  # and how many of them were expunged while it was answered
+        self.count: int | None = None  # messages, as far as we have heard
         self._transport = transport
         self._folder = folder
         self._seconds = seconds
-        self._count: int | None = None  # messages, as far as we have heard
 
     def select(self, question: Question) -> tuple[Selected, Rows]:
         """SELECT, and what is asked of its messages."""
-        self._count = None
+        self.count = None
         select, rows = self._transport.new_tag(), Rows()
         fetches = {
             self._transport.new_tag(): _fetch(range_set(ranges), item)
@@ -94,16 +94,21 @@ class Selection:
         sizes: dict[int, int] = {}
         wanted = frozenset(uids)
         for uid_set in uid_sets(sorted(wanted)):
-            tag, rows = self._transport.new_tag(), Rows()
-            self._send(b"%s %s\r\n" % (tag, _fetch(uid_set, b"RFC822.SIZE")))
-            responses = Responses(self._transport, tag, "asking for sizes")
-            while not isinstance(response := responses.next(), Done):
-                if isinstance(response, Fetch):
-                    rows.add(response, responses)
-                if len(rows) > 2 * len(wanted) + ARRIVING:
-                    raise UpstreamError(f"the server tells of more than {len(wanted)} sizes, and goes on")
-            sizes |= rows.sizes()
+            self.count = len(wanted)  # as many rows as there can be
+            sizes |= self.fetch(uid_set).sizes()
         return {uid: octets for uid, octets in sizes.items() if uid in wanted}
+
+    def tells_news(self) -> bool:
+        """NOOP, where the mailbox is open already: whether any message came or went, or it may be so."""
+        tag, news = self._transport.new_tag(), False
+        self._send(tag + b" NOOP\r\n")
+        responses = Responses(self._transport, tag, "asking for news")
+        while not isinstance(response := responses.next(), Done):
+            if isinstance(response, Fetch):  # of flags
+                responses.skip_items(response)
+            else:
+                news |= response.name not in _NO_NEWS
+        return news
 
     def _send(self, commands: bytes) -> None:
         self._transport.allow(self._seconds)
@@ -111,17 +116,17 @@ class Selection:
 
     def _begin(self) -> None:
         """The rows begin: what was heard before is in them."""
-        if self._count is None:
+        if self.count is None:
             raise UpstreamError("the server does not say how many messages there are")
-        if self._count > MOST_MESSAGES:
-            raise UpstreamError(f"{self._count} messages are more than the {MOST_MESSAGES} that can be listed")
-        self.exists, self.expunged = self._count, 0
+        if self.count > MOST_MESSAGES:
+            raise UpstreamError(f"{self.count} messages are more than the {MOST_MESSAGES} that can be listed")
+        self.exists, self.expunged = self.count, 0
 
     def _hear(self, told: Count) -> None:
         if told.name == "EXISTS":
-            self._count = told.number
-        elif told.name == "EXPUNGE" and self._count:
-            self._count -= 1
+            self.count = told.number
+        elif told.name == "EXPUNGE" and self.count:
+            self.count -= 1
             self.expunged += 1
 
     def _read_selection(self, tag: bytes, rows: Rows) -> dict[bytes, bytes]:
@@ -233,4 +238,5 @@ def _compact_result(text: bytes, most: int) -> "array[int]":
     return uids
 
 
+_NO_NEWS = frozenset({"OK", "FLAGS", "RECENT"})  # in what follows NOOP
 _RESULTS: dict[str, Callable[[bytes, int], "array[int]"]] = {"SEARCH": _plain_result, "ESEARCH": _compact_result}

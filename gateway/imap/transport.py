@@ -10,6 +10,7 @@ import math
 import select
 import socket
 import ssl
+import struct
 import time
 
 from gateway.imap.tls import Trust
@@ -29,6 +30,8 @@ SOCKET_OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
 )
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # for SO_LINGER, which is a struct of two ints: on, and no seconds
 
 
 class Transport:
@@ -39,6 +42,7 @@ class Transport:
         self.held = bytearray()  # received, and not taken yet
         self.aborted = False
         self.unanswered = 0  # commands of our own reader's whose tagged line has not come
+        self.activity = 0  # grows with what we send, and with what the server says unasked
         self._commands = 0
         self._deadline = math.inf
         self._final = math.inf
@@ -94,6 +98,7 @@ class Transport:
         self._first_by = time.monotonic() + seconds
 
     def send(self, octets: bytes) -> None:
+        self.activity += 1
         self.socket.settimeout(self._left())
         try:
             self.socket.sendall(octets)
@@ -103,6 +108,26 @@ class Transport:
         # Courier writes an answer in pieces and waits for our acknowledgement of each, which Linux would delay.
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def send_now(self, octets: bytes) -> bytes:
+        """Without waiting; returns what is still to be sent."""
+        self.activity += 1
+        self.socket.setblocking(False)
+        try:
+            return octets[self.socket.send(octets) :]
+        except _NOT_NOW:
+            return octets
+
+    def receive_now(self) -> bool:
+        """Hold what is here, without waiting; False at the end of the stream."""
+        if self.socket.gettimeout() != 0:
+            self.socket.setblocking(False)
+        try:
+            part = self.socket.recv(RECEIVE_OCTETS)
+        except _NOT_NOW:
+            return True
+        self.held += part
+        return bool(part)
 
     def receive(self) -> bool:
         """Wait until something came, and hold it; False at the end of the stream."""
@@ -159,6 +184,10 @@ class Transport:
         del self.held[:octets]
         return taken
 
+    def drop(self, octets: int) -> None:
+        """Of what is held."""
+        del self.held[:octets]
+
     def unread(self, octets: bytes) -> None:
         """Put back what was taken last."""
         self.held[:0] = octets
@@ -166,12 +195,13 @@ class Transport:
     def unasked(self) -> bytes:
         """What has come since the last answer, without waiting for more. OSError where the connection is over."""
         self.socket.setblocking(False)
-        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError):  # it was a TLS ticket, or half a record
+        with contextlib.suppress(*_NOT_NOW):  # it was a TLS ticket, or half a record
             while len(self.held) <= UNASKED_OCTETS and self._more_is_here():
                 part = self.socket.recv(RECEIVE_OCTETS)
                 if not part:
                     raise ConnectionError("the server closed the connection")
                 self.held += part
+        self.activity += bool(self.held)
         return self.take(len(self.held))
 
     def shrink(self) -> None:
@@ -182,6 +212,9 @@ class Transport:
         """From any thread: wake whoever waits on this connection, with an error. It is still to be closed."""
         self.aborted = True
         with contextlib.suppress(OSError):
+            # After shutdown() Linux tells the server no more that there is room again: its send() of the rest of a
+            # large message would hang for a minute after our close(), which is a connection fewer for the account.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             # Not SSLSocket.shutdown, which would drop the TLS layer under the reader's feet.
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gateway.imap.client import Client
-from gateway.ports import Account, Endpoint
+from gateway.ports import Account, Endpoint, Granted
+from gateway.sasl import Bearer, Credentials
 
 KEY_OCTETS = 32  # of HMAC-SHA-256's key: RFC 2104 section 3 wants no fewer than the hash has
 
@@ -139,8 +140,8 @@ class WarmConnections:
 
     def _proof(self, account: Account) -> bytes:
         """Of this user at this server: the same secret of another user has another one."""
-        name, secret = _name(account), account.credentials.secret.reveal()
-        return hmac.digest(self._key, repr((str(name[0]), name[1], secret)).encode(), "sha256")
+        name, shown = _name(account), _shown(account.credentials)
+        return hmac.digest(self._key, repr((str(name[0]), name[1], *shown)).encode(), "sha256")
 
     def _part(self, account: Account, *, same_secret: bool) -> list[Client]:
         proof = self._proof(account)
@@ -168,5 +169,10 @@ class WarmConnections:
         return [warm.client for warm in leaving if not warm.busy]
 
 
+def _shown(claim: Credentials | Bearer | Granted) -> tuple[str, ...]:
+    """What opens a mailbox. Access tokens come and go; what stays is who was granted them, and when."""
+    return (claim.login, repr(claim.since)) if isinstance(claim, Granted) else (claim.secret.reveal(),)
+
+
 def _name(account: Account) -> _Name:
-    return account.endpoint, account.credentials.user
+    return account.endpoint, account.user

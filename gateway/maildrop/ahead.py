@@ -16,12 +16,10 @@ FIRST_OCTETS = 65_536  # of it, for a client may wait for all of them; twice as 
 MOST_MESSAGES = 1024  # of one guess: its command is still one line that every server takes
 LARGEST_OCTETS = 262_144  # a message over this is streamed when it is asked for
 SLACK = 16  # an octet in so many, and so many more: some servers' sizes are not quite those of the messages
-SLOW_SECONDS = (
-    1.0  # a window that takes longer is followed by half of it: a client may wait for one of its messages
-)
+# A window that takes longer is followed by half of it: a client may wait for one of its messages.
+SLOW_SECONDS = 1.0
 SESSION_OCTETS = 1_048_576  # held and on their way
 PROCESS_OCTETS = 67_108_864  # of all sessions
-
 
 Window = Mapping[int, int]  # UID, ascending → octets that are allowed for
 
@@ -83,6 +81,10 @@ class ReadAhead:
             self._release(uid)
         return held
 
+    def expects(self, uid: int) -> bool:
+        """Whether it is held or on its way."""
+        return uid in self._expected
+
     def is_next(self, uid: int) -> bool:
         """Whether the next window would begin with this one."""
         return self._ahead < len(self._uids) and self._uids[self._ahead] == uid
@@ -113,7 +115,7 @@ class ReadAhead:
         """No more of this window will come, which took so long. One that failed is begun again behind the first
         message that did not come: it may be that one, and then it is met when the client asks for it.
         """
-        missing = [uid for uid in window if uid not in self._held]
+        missing = [uid for uid in window if uid in self._expected and uid not in self._held]
         for uid in missing:
             self._release(uid)
         if failed and missing:

@@ -33,6 +33,7 @@ BELIEVED_SECONDS = 86_400.0  # since the mailbox was listed whole
 # UIDs whose sizes are asked for before we know whether they exist. Not `n:*`, which always has the last message in
 # it, nor all that there can be: a simple server may count through them.
 NEXT = 1000
+DATE_OCTETS = 39  # of an INTERNALDATE; it has 26 (RFC 3501 section 9), but some servers write it in another way
 GONE_RANGES = 100  # in a command: it stays well below the 8,192 octets that RFC 7162 section 4 promises
 
 

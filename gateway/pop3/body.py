@@ -1,7 +1,7 @@
 """Message bodies on the way to the client: line ends repaired, dots stuffed, TOP cut (RFC 1939 sections 3 and 7).
 
-All work is on whole blocks with bytes methods and regular expressions that begin with an octet: both run from one
-line end to the next at memory speed. No step looks at single lines, except to find where TOP ends.
+All work is on whole blocks, with bytes methods and regular expressions that run from one line end to the next. No
+step looks at single lines, except to find where TOP ends.
 """
 
 import re
@@ -10,15 +10,17 @@ from gateway.pop3.replies import TERMINATOR
 
 CRLF = b"\r\n"
 _BARE_LF = re.compile(rb"\n(?<!\r\n)")
-_DOT_IN_FRONT = re.compile(rb"\n\.")  # of any line but a block's first
+_DOT_OR_BARE_LF = re.compile(rb"\n(?:\.|(?<!\r\n))")
 
 
 def encode_message(message: bytes) -> tuple[bytes, int]:
     """RETR of a message that is here whole: what BodyEncoder makes of it, and its octets as the client counts."""
-    text = _repair(message)
+    # One look for all that most messages have none of: it takes a quarter of the time.
+    as_it_is = _DOT_OR_BARE_LF.search(message) is None and b"\0" not in message
+    text = message if as_it_is else _repair(message)
     if text and not text.endswith(CRLF):
         text = text.removesuffix(b"\r") + CRLF
-    stuffed = _stuffed(text)
+    stuffed = text if as_it_is else _stuffed(text)
     return (b"." + stuffed if text.startswith(b".") else stuffed) + TERMINATOR, len(text)
 
 
@@ -81,16 +83,19 @@ class BodyEncoder:
 def _is_even(block: bytes) -> bool:
     """Whether all lines have one length, end with CRLF, hold no NUL, and none but the first begins with a dot.
 
-    Base64 is so, and with it nearly all of what is large. To know it takes one look at the line ends; to look for
-    each of these things in the whole block takes four times as long.
+    Base64 is so, and with it nearly all of what is large. To know it takes one look at the line ends, and a search
+    for others where these are blanked. To count them all, or to look for two octets, takes ten times as long.
     """
     end = block.find(b"\n")
     width = block.find(b"\n", end + 1) - end
     if end < 1 or width < 1:
         return False
     ends = block[end::width]
+    rest = bytearray(block)
+    rest[end::width] = bytes(len(ends))
     return (
-        ends.count(b"\n") == len(ends) == block.count(b"\n")
+        ends.count(b"\n") == len(ends)
+        and b"\n" not in rest
         and block[end - 1 : block.rfind(b"\n") : width].count(b"\r") == len(ends)
         and b"." not in block[end + 1 :: width]
         and b"\0" not in block
@@ -111,7 +116,7 @@ def _repair(block: bytes) -> bytes:
 
 def _stuffed(text: bytes) -> bytes:
     """But for its first line, whose beginning may have been in another block."""
-    return text.replace(b"\r\n.", b"\r\n..") if _DOT_IN_FRONT.search(text) else text
+    return text.replace(b"\r\n.", b"\r\n..")
 
 
 class _Cut:

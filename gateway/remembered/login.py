@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.errors import UpstreamDoubtful
-from gateway.maildrop import Caution, OnDelete, Verdict, judge, recognise, sight
-from gateway.ports import Account, Mailbox, Mailboxes
+from gateway.maildrop import Caution, OnDelete, Snapshot, Verdict, judge, recognise, sight
+from gateway.ports import Account, Mailbox, Upstream
 from gateway.remembered.mailbox import RememberedMailbox
 from gateway.remembered.page import Page, Rooms
 from gateway.remembered.promises import Promises
@@ -14,51 +14,58 @@ from gateway.telemetry.events import MemoryVoid, SnapshotBelieved, SnapshotDoubt
 
 
 class RememberedMailboxes:
-    """Implements ports.Mailboxes over another one."""
+    """Implements ports.Mailboxes over a mail server."""
 
-    def __init__(self, inner: Mailboxes, caution: Caution, rooms: Rooms) -> None:
-        self._inner = inner
+    def __init__(self, upstream: Upstream, caution: Caution, rooms: Rooms) -> None:
+        self._upstream = upstream
         self._caution = caution
         self._rooms = rooms
 
     async def open(self, account: Account, admit: Callable[[], None]) -> RememberedMailbox:
-        """Raises UpstreamDoubtful, besides what the inner one raises, and StateError."""
-        mailbox = await self._inner.open(account, admit)
-        try:
-            return await self._rooms.threads.run(self._recall, account, mailbox)
-        except BaseException:
-            await mailbox.close()
-            raise
+        """Raises UpstreamDoubtful, besides what the upstream raises, and StateError."""
+        examination = _Examination(account, self._caution, self._rooms)
+        mailbox = await self._upstream.open(account, admit, examination.examine)
+        return examination.remembered(mailbox)
 
-    def _recall(self, account: Account, mailbox: Mailbox) -> RememberedMailbox:
-        """In a thread of the ledger's, once across for all that is to be read and written."""
-        ledger, key, seen = self._rooms.ledger, account.maildrop_key, mailbox.snapshot
-        now = self._rooms.clock()
+
+class _Examination:
+    """Of one mailbox at one login."""
+
+    def __init__(self, account: Account, caution: Caution, rooms: Rooms) -> None:
+        self._account = account
+        self._caution = caution
+        self._rooms = rooms
+
+    def examine(self, seen: Snapshot) -> None:
+        """Blocking: all that is to be read of the ledger and written. Raises UpstreamDoubtful and StateError."""
+        ledger, key, emit = self._rooms.ledger, self._account.memory_key, self._rooms.emit
+        user, now = self._account.user, self._rooms.clock()
         memory = ledger.recall(key, seen.uidvalidity)
-        known = recognise(memory, seen, now, account.policy.on_delete)
+        known = recognise(memory, seen, now, self._account.policy.on_delete)
         sighting = sight(memory, seen, known, now)
         verdict = judge(memory.accepted, memory.doubted, sighting, self._caution)
         if verdict.reason:  # and nothing is learned from what is not believed
             if verdict.noted:
                 ledger.doubt(key, verdict.noted)
-            self._rooms.emit(
-                SnapshotDoubted(account.credentials.user, verdict.reason, round(verdict.seconds_left))
-            )
+            emit(SnapshotDoubted(user, verdict.reason, round(verdict.seconds_left)))
             raise _doubtful(verdict)
         if memory.doubted is not None:
-            self._rooms.emit(SnapshotBelieved(account.credentials.user, len(seen)))
+            emit(SnapshotBelieved(user, len(seen)))
         if verdict.noted or known.revision:
             ledger.accept(key, seen.uidvalidity, verdict.noted, known.revision)
         if known.void:
-            self._rooms.emit(MemoryVoid(account.credentials.user, len(known.void)))
+            emit(MemoryVoid(user, len(known.void)))
         shown = seen.without(known.unseen).corrected(known.sizes)
-        if account.policy.on_delete is OnDelete.KEEP:
+        if self._account.policy.on_delete is OnDelete.KEEP:
             shown = replace(shown, read_only=False)  # nothing will be written
-        page = Page(self._rooms, account, seen.uidvalidity)
-        promises = Promises(page, mailbox, known.promised, memory.copied)
-        return RememberedMailbox(
-            account, mailbox, shown, verdict.noted or memory.accepted or sighting, promises, page
-        )
+        self._found = shown, verdict.noted or memory.accepted or sighting, known.promised, memory.copied
+
+    def remembered(self, mailbox: Mailbox) -> RememberedMailbox:
+        """After examine(), of what that was given."""
+        shown, sighting, promised, copied = self._found
+        page = Page(self._rooms, self._account, mailbox.snapshot.uidvalidity)
+        promises = Promises(page, mailbox, promised, copied)
+        return RememberedMailbox(self._account, mailbox, shown, sighting, promises, page)
 
 
 def _doubtful(verdict: Verdict) -> UpstreamDoubtful:

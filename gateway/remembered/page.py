@@ -33,8 +33,8 @@ class Page:
     def __init__(self, rooms: Rooms, account: Account, uidvalidity: int) -> None:
         self.uidvalidity = uidvalidity
         self._rooms = rooms
-        self._user = account.credentials.user
-        self._key = account.maildrop_key
+        self._user = account.user
+        self._key = account.memory_key
 
     def now(self) -> float:
         return self._rooms.clock()

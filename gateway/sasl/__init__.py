@@ -1,6 +1,44 @@
-"""SASL mechanisms (RFC 4422), pure: each is a generator of challenges that ends in credentials."""
+"""SASL mechanisms (RFC 4422), pure: each is a generator of challenges that ends in a claim."""
 
 from gateway.sasl.credentials import Credentials, Secret
-from gateway.sasl.mechanisms import MECHANISMS, Exchange, Mechanism
+from gateway.sasl.digests import apop
+from gateway.sasl.exchange import (
+    Bearer,
+    Certified,
+    Claim,
+    Exchange,
+    Key,
+    Keyring,
+    Occasion,
+    Proof,
+    Question,
+    ScramKeys,
+)
+from gateway.sasl.mechanisms import MECHANISMS, TOKEN_MECHANISMS, Mechanism, Needs
+from gateway.sasl.prep import one_spelling, prepared
+from gateway.sasl.scram import HASHES, ITERATIONS, scram_keys
 
-__all__ = ["MECHANISMS", "Credentials", "Exchange", "Mechanism", "Secret"]
+__all__ = [
+    "HASHES",
+    "ITERATIONS",
+    "MECHANISMS",
+    "TOKEN_MECHANISMS",
+    "Bearer",
+    "Certified",
+    "Claim",
+    "Credentials",
+    "Exchange",
+    "Key",
+    "Keyring",
+    "Mechanism",
+    "Needs",
+    "Occasion",
+    "Proof",
+    "Question",
+    "ScramKeys",
+    "Secret",
+    "apop",
+    "one_spelling",
+    "prepared",
+    "scram_keys",
+]

@@ -39,3 +39,4 @@ class Credentials:
 
     user: str
     secret: Secret
+    authorization: str = ""  # whose mailbox, where that is another's (RFC 4616)

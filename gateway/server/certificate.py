@@ -45,6 +45,14 @@ def ends(path: Path) -> datetime.datetime:
     return _first(path).not_valid_after_utc
 
 
+def end_point(path: Path) -> bytes:
+    """A hash of the first certificate by its signature's own algorithm, and no weaker one than SHA-256."""
+    first = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    algorithm = first.signature_hash_algorithm
+    weak = algorithm is None or isinstance(algorithm, hashes.MD5 | hashes.SHA1)
+    return first.fingerprint(hashes.SHA256() if weak or algorithm is None else algorithm)
+
+
 def describe(path: Path) -> str:
     """For whom, and until when. Raises SettingsError."""
     first = _first(path)

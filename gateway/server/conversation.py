@@ -17,7 +17,7 @@ from gateway.pop3 import NEED_DATA, Change, Command, Connection, Reply, State
 from gateway.pop3 import Event as Pop3Event
 from gateway.server.wire import ConnectionOver, Wire
 from gateway.session import Session
-from gateway.telemetry.events import Crashed, Event
+from gateway.telemetry.events import Crashed, Event, LoginFailed
 from gateway.transfer import Transfer
 
 HANDSHAKE_SECONDS = 30.0
@@ -36,7 +36,7 @@ class Patience:
 
 
 class Conversation:
-    """run() to its end, and say how it ended."""
+    """Implements limits.Guest. run() to its end, and say how it ended."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Conversation:
         self._connection = Connection()
         self._pending: list[bytes] = []
         self._pending_octets = 0
-        self._turn = 0  # commands that the task has answered in a row
+        self._turn = 0  # commands answered in a row
         self._due: Pop3Event | Reply | None = None  # for the task to answer, or to send
         self._login_by = time.monotonic() + patience.login
         self._stopped = ""
@@ -67,12 +67,15 @@ class Conversation:
         try:
             await self._wire.open(implicit_tls, HANDSHAKE_SECONDS)
             if self._wire.tls_active:
-                self.session.tls_started()
+                self.session.tls_started(self._wire.channel())
             how = await self._talk()
             self._wire.close(self._linger())
         except ConnectionOver as over:
             how = str(over)
             self._wire.abort()
+            if isinstance(over.__cause__, ssl.SSLCertVerificationError):  # a login that ended before it began
+                why = f"the client's certificate: {over.__cause__.verify_message}"
+                self._emit(LoginFailed("", self._wire.peer.address, "", why))
         except GatewayError as error:  # in the middle of a message: the client must see that it is not whole
             how = f"broken off within a message: {error}"
             await self._close_within_a_message()
@@ -92,6 +95,14 @@ class Conversation:
             self._wire.close(self._linger())
         except ConnectionOver:
             self._wire.abort()
+
+    @property
+    def is_stranger(self) -> bool:
+        return self.session.is_stranger
+
+    @property
+    def is_wanted_elsewhere(self) -> bool:
+        return self.session.is_wanted_elsewhere
 
     def stop(self, why: str) -> None:
         """End it now, from outside."""
@@ -116,7 +127,6 @@ class Conversation:
                     # RFC 1939 section 3: close without a response, and without removing anything.
                     return "idle for too long" if self.session.authorized else "no login in time"
             due, self._due = self._due, None
-            self._turn += 1
             if due is None or self._turn >= TURN_COMMANDS:  # none of what follows need wait by itself
                 await self._give_way()
             if isinstance(due, Reply):
@@ -137,13 +147,15 @@ class Conversation:
     def _answer_what_is_here(self) -> bool:
         """Answer from memory. False where there is something for the task: in _due, a full wire, a long queue."""
         self.busy = True
-        for _ in range(TURN_COMMANDS):
+        while self._turn < TURN_COMMANDS:
             event = self._connection.next_event()
             if event is NEED_DATA:
+                self._turn = 0
                 self._write_pending()
                 self.busy = False
                 self.quiet_since = time.monotonic()
                 return not self._wire.is_full and self._connection.state is not State.CLOSED
+            self._turn += 1
             self._last = event
             reply = self.session.answer_now(event)
             if reply is None or reply.lines is not None or reply.change is not Change.NONE:
@@ -210,7 +222,7 @@ class Conversation:
     async def _start_tls(self) -> None:
         await self._flush()
         await self._wire.start_tls(self._tls(), HANDSHAKE_SECONDS)
-        self.session.tls_started()
+        self.session.tls_started(self._wire.channel())
 
 
 def _is_quit(event: Pop3Event | None) -> bool:

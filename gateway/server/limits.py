@@ -1,18 +1,35 @@
 """Who may connect: a bound in all, a bound for each address, and whom to drop when a bound is reached."""
 
 from collections.abc import Iterator
-from ipaddress import IPv6Address, ip_address
+from typing import Protocol
 
 from gateway.errors import Overloaded
+from gateway.networks import site_of
 from gateway.server.census import Census, OwnCensus
-from gateway.server.conversation import Conversation
 
 _EVERYBODY = ""  # a site that all others are part of
-IPV6_SITE_BITS = 64  # one customer has so many addresses to come from
+
+
+class Guest(Protocol):
+    """A connection, whatever it has come to so far."""
+
+    @property
+    def is_stranger(self) -> bool:
+        """Not logged in, and no login of its own under way."""
+
+    @property
+    def is_wanted_elsewhere(self) -> bool:
+        """Whether another session is to take over the maildrop."""
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Whether nothing is under way, and has not been for so long (before a login: at all)."""
+
+    def stop(self, why: str) -> None:
+        """End it now, from outside."""
 
 
 class Connections:
-    """All conversations of this process.
+    """All connections of this process.
 
     At a bound, strangers make room: the connection that has waited longest without logging in is dropped, so that
     a few hundred idle ones keep nobody out. Only when all are logged in is the newcomer refused. With several
@@ -23,49 +40,35 @@ class Connections:
     def __init__(self, most: int, most_per_address: int, census: Census | None = None) -> None:
         self._most = most
         self._most_per_address = most_per_address
-        self._from: dict[Conversation, str] = {}  # in the order they came
+        self._sites: dict[Guest, tuple[str, ...]] = {}  # in the order they came
         self._census = census or OwnCensus()
 
     def __len__(self) -> int:
-        return len(self._from)
+        return len(self._sites)
 
-    def __iter__(self) -> Iterator[Conversation]:
-        return iter(tuple(self._from))
+    def __iter__(self) -> Iterator[Guest]:
+        return iter(tuple(self._sites))
 
-    def add(self, conversation: Conversation, address: str) -> None:
-        """Raises Overloaded."""
-        site = _site(address)
-        if self._census.of(site) >= self._most_per_address and not self._make_room(site):
-            raise Overloaded(f"{self._most_per_address} connections from {site}")
-        if self._census.of(_EVERYBODY) >= self._most and not self._make_room(None):
-            raise Overloaded(f"{self._most} connections")
-        self._from[conversation] = site
-        self._census.add(site)
-        self._census.add(_EVERYBODY)
+    def add(self, guest: Guest, address: str | None) -> None:
+        """Raises Overloaded. `address` None: a proxy's, and whose it is shows only later; it counts in all."""
+        sites = (_EVERYBODY,) if address is None else (site_of(address), _EVERYBODY)
+        for its_site in sites:
+            most = self._most if its_site == _EVERYBODY else self._most_per_address
+            if self._census.of(its_site) >= most and not self._make_room(its_site):
+                raise Overloaded(f"{most} connections" + (f" from {its_site}" if its_site else ""))
+        self._sites[guest] = sites
+        for its_site in sites:
+            self._census.add(its_site)
 
-    def remove(self, conversation: Conversation) -> None:
+    def remove(self, guest: Guest) -> None:
         """Idempotent."""
-        site = self._from.pop(conversation, None)
-        if site is not None:
-            self._census.remove(site)
-            self._census.remove(_EVERYBODY)
+        for its_site in self._sites.pop(guest, ()):
+            self._census.remove(its_site)
 
-    def _make_room(self, site: str | None) -> bool:
-        for conversation, its_site in self._from.items():
-            if site in (None, its_site) and conversation.session.is_stranger:
-                conversation.stop("dropped to make room for another client")
-                self.remove(conversation)
+    def _make_room(self, wanted: str) -> bool:
+        for guest, sites in self._sites.items():
+            if wanted in sites and guest.is_stranger:
+                guest.stop("dropped to make room for another client")
+                self.remove(guest)
                 return True
         return False
-
-
-def _site(address: str) -> str:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return str(parsed)
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return f"{IPv6Address(int(parsed) >> (128 - IPV6_SITE_BITS) << (128 - IPV6_SITE_BITS))}/{IPV6_SITE_BITS}"

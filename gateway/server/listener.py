@@ -1,4 +1,6 @@
-"""Accepting clients on one address: limits first, then TLS where it comes at once, then the conversation."""
+"""Accepting clients on one address: limits first, then a proxy's header where they come through one, then TLS
+where it comes at once, then the conversation.
+"""
 
 import asyncio
 import contextlib
@@ -6,29 +8,29 @@ import secrets
 import socket
 import ssl
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from gateway.errors import Overloaded
 from gateway.pop3 import err
 from gateway.ports import Peer
+from gateway.server.acceptor import Acceptor
+from gateway.server.arrival import Arrival
 from gateway.server.conversation import Conversation, Patience
 from gateway.server.limits import Connections
-from gateway.server.sockets import Site, close, listen
-from gateway.server.wire import Wire
+from gateway.server.peers import Proxies, direct
+from gateway.server.proxy import BadHeader
+from gateway.server.sockets import Site
+from gateway.server.wire import ConnectionOver, Wire
 from gateway.session import Session
 from gateway.telemetry import session_id
 from gateway.telemetry.events import (
-    AcceptFailed,
     ConnectionOpened,
     ConnectionRefused,
-    Crashed,
     Event,
+    ProxyLeft,
     SessionEnded,
     StrangerLeft,
 )
-
-ACCEPT_AGAIN_SECONDS = 0.5
 
 
 class Listener:
@@ -42,33 +44,24 @@ class Listener:
         connections: Connections,
         patience: Patience,
         emit: Callable[[Event], None],
+        proxies: Proxies | None = None,
     ) -> None:
-        self._site = site
+        """Clients come through `proxies` only, where there are any."""
+        self._acceptor = Acceptor(site, self._admit, emit)
         self._tls = tls
         self._make_session = make_session
         self._connections = connections
         self._patience = patience
         self._emit = emit
-        self._sockets: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
+        self._proxies = proxies
         self._conversing: set[asyncio.Task[None]] = set()
 
     def start(self, sockets: list[socket.socket] | None = None) -> Site:
-        """Where it listens: with port 0 asked for, the port that the system chose. Raises as listen() does.
+        """As Acceptor.start()."""
+        return self._acceptor.start(sockets)
 
-        `sockets` are those that listen for this site already; without them it opens its own.
-        """
-        self._sockets = listen(self._site) if sockets is None else sockets
-        loop = asyncio.get_running_loop()
-        self._accepting = [loop.create_task(self._accept_from(sock)) for sock in self._sockets]
-        self._site = self._site.at(self._sockets[0])
-        return self._site
-
-    async def stop_accepting(self) -> None:
-        for task in self._accepting:
-            task.cancel()
-        await asyncio.gather(*self._accepting, return_exceptions=True)
-        close(self._sockets)
+    def stop_accepting(self) -> None:
+        self._acceptor.stop()
 
     async def end_conversations(self, seconds: float) -> None:
         """Now, whatever they are doing; `seconds` bounds the wait for them."""
@@ -77,45 +70,66 @@ class Listener:
         if self._conversing:
             await asyncio.wait(self._conversing, timeout=seconds)
 
-    async def _accept_from(self, listening: socket.socket) -> None:
-        """Ours and not asyncio's server: a connection must count against the limits before its TLS handshake."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, address = await loop.sock_accept(listening)
-            except OSError as error:  # out of file descriptors, for instance
-                self._emit(AcceptFailed(str(self._site), str(error)))
-                await asyncio.sleep(ACCEPT_AGAIN_SECONDS)
-                continue
-            try:
-                self._admit(sock, str(address[0]))
-            except Exception as error:
-                sock.close()
-                self._emit(Crashed(repr(error), traceback.format_exc()))
-
     def _admit(self, sock: socket.socket, address: str) -> None:
-        wire = Wire(sock, address)
-        session = self._make_session(wire.peer)
-        conversation = Conversation(wire, session, self._patience, self._tls, self._emit)
-        try:
-            self._connections.add(conversation, address)
-        except Overloaded as error:
-            self._emit(ConnectionRefused(address, str(error)))
-            with sock, contextlib.suppress(OSError):
-                if not self._site.implicit_tls:
-                    sock.send(err(error.reply, error.code).head())
+        if self._proxies is None:
+            if admitted := self._enter(sock, direct(address)):
+                self._begin(self._converse(*admitted))
             return
-        task = asyncio.get_running_loop().create_task(self._converse(wire, conversation))
+        arrival = Arrival(sock, address, self._proxies)
+        try:
+            if not self._proxies.may_speak(address):
+                raise BadHeader("it is no proxy of ours (listen.proxy_from)")
+            self._connections.add(arrival, None)
+        except (BadHeader, Overloaded) as error:
+            self._emit(ConnectionRefused(address, str(error)))
+            sock.close()
+            return
+        self._begin(self._arrive(arrival))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._conversing.add(task)
         task.add_done_callback(self._conversing.discard)
+
+    async def _arrive(self, arrival: Arrival) -> None:
+        """Until its header came it counts in all, and not for the proxy's address; then for the client's."""
+        peer = await self._client(arrival)
+        if peer is not None and (admitted := self._enter(arrival.socket, peer)):
+            await self._converse(*admitted)
+
+    async def _client(self, arrival: Arrival) -> Peer | None:
+        """None: the proxy does not say."""
+        try:
+            return await arrival.peer()
+        except ConnectionOver as over:
+            self._emit(ProxyLeft(arrival.address, str(over)))
+        except BadHeader as error:
+            self._emit(ConnectionRefused(arrival.address, str(error)))
+        finally:
+            self._connections.remove(arrival)
+        return None
+
+    def _enter(self, sock: socket.socket, peer: Peer) -> tuple[Wire, Conversation] | None:
+        """None: it was refused."""
+        wire = Wire(sock, peer)
+        conversation = Conversation(wire, self._make_session(peer), self._patience, self._tls, self._emit)
+        try:
+            self._connections.add(conversation, peer.address)
+        except Overloaded as error:
+            self._emit(ConnectionRefused(peer.address, str(error)))
+            with sock, contextlib.suppress(OSError):
+                if not self._acceptor.site.implicit_tls:
+                    sock.send(err(error.reply, error.code).head())
+            return None
+        return wire, conversation
 
     async def _converse(self, wire: Wire, conversation: Conversation) -> None:
         session_id.set(secrets.token_hex(4))
         began = time.monotonic()
         how = "the gateway is shutting down"
         try:
-            self._emit(ConnectionOpened(wire.peer.address, str(self._site)))
-            how = await conversation.run(self._tls() if self._site.implicit_tls else None)
+            self._emit(ConnectionOpened(wire.peer.address, str(self._acceptor.site)))
+            how = await conversation.run(self._tls() if self._acceptor.site.implicit_tls else None)
         finally:
             self._connections.remove(conversation)
             self._sum_up(wire.peer, conversation.session, how, time.monotonic() - began)

@@ -31,10 +31,15 @@ class Site:
     host: str
     port: int
     implicit_tls: bool
+    protocol: str = "pop3"
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'pop3s' if self.implicit_tls else 'pop3'}://{host}:{self.port}"
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        return f"{self.protocol}{'s' if self.implicit_tls else ''}"
 
     def at(self, sock: socket.socket) -> "Site":
         """With the port that the system chose, where it was to choose one."""

@@ -5,11 +5,11 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import cast
 
-from gateway.ports import Peer
+from gateway.ports import Channel, Peer
+from gateway.server.tls import ServerContext
 
 TLS_GOODBYE_SECONDS = 2.0  # for the client to answer our close_notify
 TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python has no name for it
@@ -33,8 +33,8 @@ class ConnectionOver(Exception):
 class Wire(asyncio.Protocol):
     """open(), listen(), send(), start_tls(), close(): what a conversation needs of an accepted socket."""
 
-    def __init__(self, sock: socket.socket, address: str) -> None:
-        self.peer = Peer(address, _is_loopback(address))
+    def __init__(self, sock: socket.socket, peer: Peer) -> None:
+        self.peer = peer
         self.tls_active = False
         self._socket = sock
         self._opened: asyncio.Transport | None = None
@@ -172,6 +172,18 @@ class Wire(asyncio.Protocol):
         self._opened = upgraded
         self.tls_active = True
 
+    def channel(self) -> Channel:
+        """What TLS says, once it is active."""
+        tls = self._transport.get_extra_info("ssl_object")
+        if tls is None:  # a transport that tells nothing of it
+            return Channel()
+        bindings: dict[str, bytes] = {}
+        if isinstance(tls.context, ServerContext) and tls.context.end_point:
+            bindings["tls-server-end-point"] = tls.context.end_point
+        if tls.version() == "TLSv1.2" and (unique := tls.get_channel_binding("tls-unique")):
+            bindings["tls-unique"] = unique
+        return Channel(bindings, _names_in(tls.getpeercert() or {}))
+
     def close(self, linger: float) -> None:
         """Send what is buffered, for at most `linger` seconds, then close."""
         if not self._lost:
@@ -235,11 +247,16 @@ def _wake(waiter: "asyncio.Future[None] | None") -> None:
         waiter.set_result(None)
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
-        return parsed.ipv4_mapped.is_loopback
-    return parsed.is_loopback
+def _names_in(certificate: Mapping[str, object]) -> tuple[str, ...]:
+    """Of a verified client certificate, as ssl tells them: mail addresses first (RFC 5280 section 4.1.2.6 knows
+    them in the subject, too), then the common name.
+    """
+    alternatives = cast("tuple[tuple[str, str], ...]", certificate.get("subjectAltName", ()))
+    subject = cast("tuple[tuple[tuple[str, str], ...], ...]", certificate.get("subject", ()))
+    named = [pair for part in subject for pair in part]
+    told = [*_of("emailAddress", named), *_of("email", alternatives), *_of("commonName", named)]
+    return tuple(dict.fromkeys(told))
+
+
+def _of(wanted: str, pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    return (value for kind, value in pairs if kind == wanted)

@@ -1,9 +1,24 @@
-"""What must survive, and what must be exclusive: the state folder."""
+"""What must survive, and what must be exclusive: the state, in a folder or in a database that machines share."""
 
+from gateway.store.customers import open_customers
 from gateway.store.folder import StateFolder
-from gateway.store.ledger import SqliteLedger
+from gateway.store.keys import Keys, add_key
 from gateway.store.listings import FileListings
-from gateway.store.locks import FileLocks
-from gateway.store.login_delay import FileLoginDelay
+from gateway.store.seal import VaultSeal
+from gateway.store.state import LEDGER_FILE, State, demand_readable, look_at, open_state
+from gateway.store.vault import StoredVault
 
-__all__ = ["FileListings", "FileLocks", "FileLoginDelay", "SqliteLedger", "StateFolder"]
+__all__ = [
+    "LEDGER_FILE",
+    "FileListings",
+    "Keys",
+    "State",
+    "StateFolder",
+    "StoredVault",
+    "VaultSeal",
+    "add_key",
+    "demand_readable",
+    "look_at",
+    "open_customers",
+    "open_state",
+]

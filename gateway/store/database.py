@@ -1,157 +1,47 @@
-"""A SQLite file that several threads of several processes read and write.
+"""What is remembered stands in a database: a SQLite file, or PostgreSQL for several machines.
 
-WAL lets them read while one writes, and synchronous=FULL makes what was written durable when writing() ends. Each
-reading has a connection to itself, so that no login waits for another user's long QUIT.
+Both know the same statements, so the ledger and the vault are written once.
 """
 
-import contextlib
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
-from gateway.errors import StateError
-from gateway.store.folder import make
-from gateway.store.schema import migrate
-
-BUSY_SECONDS = 2.0  # to wait for another writer: a client waits for us
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    database: sqlite3.Connection
-    identity: tuple[int, int]  # of the file that it was opened on
+class Rows(Protocol):
+    """What a statement found, or how many rows it changed."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any:
+        """A tuple; None if there is no further row."""
+
+    def fetchall(self) -> list[Any]: ...
 
 
-class Database:
-    """Every method may be called from any thread, and raises StateError."""
+class Statements(Protocol):
+    """SQL that both understand, with ? for each value: an integer of 64 bits, a float, any text, None."""
 
-    def __init__(self, file: Path, on_replaced: Callable[[], None]) -> None:
-        """`on_replaced` is told when somebody removed the file or put another in its place."""
-        self._file = file
-        self._on_replaced = on_replaced
-        self._guard = threading.Lock()  # for what follows, and for the one that writes
-        self._closed = False
-        with self.explained():
-            self._writer = self._open()
-        self._readers: list[_Connection] = []  # that nobody is using; as many as ever read at once
+    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Rows: ...
 
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def execute_for(self, statement: str, rows: Sequence[Sequence[Any]], /) -> None:
+        """`{rows}` in the statement stands for the rows: after INSERT INTO … (…), or in WHERE (…, …) IN ({rows}).
+
+        There may be 100,000. A column is of one type, or None.
+        """
+
+
+class Database(Protocol):
+    """Every method may be called from any thread, blocks for a bounded time, and raises StateError."""
+
+    def reading(self) -> AbstractContextManager[Statements]:
         """All that is read within is of one moment."""
-        with self.explained():
-            connection = self._take_reader()
-            try:
-                with _whole(connection.database, "BEGIN"):
-                    yield connection.database
-            except BaseException:
-                connection.database.close()
-                raise
-            if self._closed:
-                connection.database.close()
-            else:
-                self._readers.append(connection)
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """All that is done within is durable afterwards, or nothing of it was done."""
-        with self._guarded(), self.explained():
-            self._demand_our_file()
-            with _whole(self._writer.database):
-                yield self._writer.database
+    def writing(self) -> AbstractContextManager[Statements]:
+        """All that is done within is durable afterwards, or nothing of it was done.
 
-    def close(self) -> None:
-        with self._guard:
-            self._closed = True
-            for connection in (self._writer, *self._readers):
-                connection.database.close()
+        Where the connection breaks just at the end, it may be durable for all the StateError that is raised.
+        """
 
-    @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
-        """Within, what goes wrong with the file becomes a StateError."""
-        try:
-            yield
-        except OverflowError as error:  # SQLite's integers have 64 bits
-            raise StateError(f"state file {self._file}: a number is out of range: {error}") from error
-        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-            if type(error) not in (sqlite3.DatabaseError, UnicodeDecodeError):
-                raise StateError(f"state file {self._file}: {error}") from error
-            # The parent of SQLite's other errors is itself what it says of a damaged file; or a text is none.
-            raise StateError(
-                f"state file {self._file} is damaged: {error}. Move it away with its -wal and -shm and start"
-                " again: what is lost is deletions that the mail server has not carried out yet, and what"
-                " on_delete: keep hides"
-            ) from error
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        if not self._guard.acquire(timeout=BUSY_SECONDS):
-            raise StateError(f"state file {self._file}: busy for {BUSY_SECONDS:.0f} s")
-        try:
-            if self._closed:
-                raise StateError(f"state file {self._file}: closed")
-            yield
-        finally:
-            self._guard.release()
-
-    def _take_reader(self) -> _Connection:
-        """One that is free, or a new one."""
-        if self._closed:
-            raise StateError(f"state file {self._file}: closed")
-        identity = self._identify()
-        while self._readers:
-            connection = self._readers.pop()
-            if connection.identity == identity:
-                return connection
-            connection.database.close()
-        if identity != self._writer.identity:
-            with self._guarded():
-                self._demand_our_file()
-        return self._connect()
-
-    def _demand_our_file(self) -> None:
-        """SQLite goes on with a file that was removed or replaced, and nothing of it would be there later."""
-        if self._identify() != self._writer.identity:
-            stale, self._writer = self._writer, self._open()
-            stale.database.close()
-            self._on_replaced()
-
-    def _identify(self) -> tuple[int, int] | None:
-        try:
-            found = self._file.stat()
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
-
-    def _open(self) -> _Connection:
-        """To write: makes the file, and its tables."""
-        make(self._file.parent)
-        self._file.touch(mode=0o600)
-        connection = self._connect()
-        try:
-            connection.database.execute("PRAGMA journal_mode=WAL")
-            connection.database.execute("PRAGMA synchronous=FULL")
-            with _whole(connection.database):  # another process may be at the same
-                migrate(connection.database, self._file)
-        except BaseException:
-            connection.database.close()
-            raise
-        return connection
-
-    def _connect(self) -> _Connection:
-        found = self._file.stat()
-        database = sqlite3.connect(self._file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        return _Connection(database, (found.st_dev, found.st_ino))
-
-
-@contextlib.contextmanager
-def _whole(database: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """All that is done within, or nothing."""
-    database.execute(begin)
-    try:
-        yield
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
+    def close(self) -> None: ...

@@ -1,28 +1,26 @@
-"""What is remembered of a maildrop between sessions, in SQLite within the state folder."""
+"""What is remembered of a maildrop between sessions."""
 
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.maildrop import Correction, Intent, Mark, Memory, Revision, Sighting
-from gateway.store.database import Database
+from gateway.store.database import Database, Statements
 
 # A mailbox may come back under the UIDVALIDITY that it had: what was marked then is remembered for so long after.
 OUTDATED_SECONDS = 30 * 86_400.0
 
-_OF_UID = "WHERE maildrop=? AND uidvalidity=? AND uid=?"
+_IN_ROWS = "(maildrop, uidvalidity, uid) IN ({rows})"
 _OF_MAILDROP = "WHERE maildrop=? AND uidvalidity=?"
+_UNIQUE = "(maildrop, uidvalidity, uid)"
 _MARKED = ("promised", "hidden")
 _Rows = list[tuple[Any, ...]]
 
 
-class SqliteLedger:
-    """Implements ports.Ledger. Every method may be called from any thread, and raises StateError."""
+class StoredLedger:
+    """Implements ports.Ledger in a database with the tables of schema.LEDGER."""
 
-    def __init__(self, file: Path, on_replaced: Callable[[], None] = lambda: None) -> None:
-        """`on_replaced` is told when somebody removed the file or put another in its place."""
-        self._database = Database(file, on_replaced)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def recall(self, maildrop: str, uidvalidity: int) -> Memory:
         """All that is known under this UIDVALIDITY, and how the mailbox looked."""
@@ -66,7 +64,7 @@ class SqliteLedger:
             if sighting is not None:
                 _accept(database, maildrop, uidvalidity, sighting)
             for table, rows in marks:
-                _insert(database, table, rows, "ON CONFLICT DO UPDATE SET absent_since=excluded.absent_since")
+                _insert(database, table, rows, "DO UPDATE SET absent_since=excluded.absent_since")
             for table, uids in drops.items():
                 _delete(database, table, [(maildrop, uidvalidity, uid) for uid in uids])
 
@@ -75,7 +73,7 @@ class SqliteLedger:
         marks = [(table, _marked(maildrop, intent.uidvalidity, marks)) for table, marks in _tables(intent)]
         with self._database.writing() as database:
             for table, rows in marks:
-                _insert(database, table, rows, "ON CONFLICT DO NOTHING")
+                _insert(database, table, rows, "DO NOTHING")
             if intent.after is not None:
                 _accept(database, maildrop, intent.uidvalidity, intent.after)
 
@@ -84,12 +82,15 @@ class SqliteLedger:
         with self._database.writing() as database:
             for table, marks in _tables(intent):
                 rows = [(maildrop, intent.uidvalidity, uid, mark.since) for uid, mark in marks.items()]
-                database.executemany(f"DELETE FROM {table} {_OF_UID} AND since=?", rows)  # noqa: S608 - ours
+                database.execute_for(
+                    f"DELETE FROM {table} WHERE (maildrop, uidvalidity, uid, since) IN ({{rows}})",  # noqa: S608 - ours
+                    rows,
+                )
 
     def note_copied(self, maildrop: str, uidvalidity: int, uids: Iterable[int]) -> None:
         with self._database.writing() as database:
-            database.executemany(
-                f"UPDATE promised SET copied=1 {_OF_UID}",  # noqa: S608 - ours
+            database.execute_for(
+                f"UPDATE promised SET copied=1 WHERE {_IN_ROWS}",  # noqa: S608 - ours
                 [(maildrop, uidvalidity, uid) for uid in uids],
             )
 
@@ -101,8 +102,9 @@ class SqliteLedger:
         """What these messages really have, in octets as sent."""
         rows = [(maildrop, uidvalidity, uid, row.listed, row.octets) for uid, row in corrections.items()]
         with self._database.writing() as database:
-            database.executemany(
-                "INSERT OR REPLACE INTO size (maildrop, uidvalidity, uid, listed, octets) VALUES (?, ?, ?, ?, ?)",
+            database.execute_for(
+                "INSERT INTO size (maildrop, uidvalidity, uid, listed, octets) {rows}"
+                f" ON CONFLICT {_UNIQUE} DO UPDATE SET listed=excluded.listed, octets=excluded.octets",
                 rows,
             )
 
@@ -115,32 +117,36 @@ def _tables(changes: Intent | Revision) -> tuple[tuple[str, Mapping[int, Mark]],
 
 
 def _marked(maildrop: str, uidvalidity: int, marks: Mapping[int, Mark]) -> _Rows:
+    """In the order of their UIDs: two that write the same rows may wait for one another, but not both at once."""
     return [
-        (maildrop, uidvalidity, uid, mark.octets, mark.since, mark.absent_since) for uid, mark in marks.items()
+        (maildrop, uidvalidity, uid, mark.octets, mark.since, mark.absent_since)
+        for uid, mark in sorted(marks.items())
     ]
 
 
-def _insert(database: sqlite3.Connection, table: str, rows: _Rows, otherwise: str) -> None:
-    database.executemany(
-        f"INSERT INTO {table} (maildrop, uidvalidity, uid, octets, since, absent_since)"  # noqa: S608 - ours
-        f" VALUES (?, ?, ?, ?, ?, ?) {otherwise}",
+def _insert(database: Statements, table: str, rows: _Rows, otherwise: str) -> None:
+    database.execute_for(
+        f"INSERT INTO {table} (maildrop, uidvalidity, uid, octets, since, absent_since)"
+        f" {{rows}} ON CONFLICT {_UNIQUE} {otherwise}",
         rows,
     )
 
 
-def _delete(database: sqlite3.Connection, table: str, rows: _Rows) -> None:
-    database.executemany(f"DELETE FROM {table} {_OF_UID}", rows)  # noqa: S608 - ours
+def _delete(database: Statements, table: str, rows: _Rows) -> None:
+    database.execute_for(f"DELETE FROM {table} WHERE {_IN_ROWS}", rows)  # noqa: S608 - ours
 
 
-def _note(database: sqlite3.Connection, maildrop: str, seen: Sighting, *, accepted: bool) -> None:
+def _note(database: Statements, maildrop: str, seen: Sighting, *, accepted: bool) -> None:
     database.execute(
-        "INSERT OR REPLACE INTO sighting (maildrop, accepted, uidvalidity, messages, since, uidnext)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (maildrop, accepted, seen.uidvalidity, seen.messages, seen.since, seen.uidnext),
+        "INSERT INTO sighting (maildrop, accepted, uidvalidity, messages, since, uidnext)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (maildrop, accepted) DO UPDATE SET"
+        " uidvalidity=excluded.uidvalidity, messages=excluded.messages, since=excluded.since,"
+        " uidnext=excluded.uidnext",
+        (maildrop, int(accepted), seen.uidvalidity, seen.messages, seen.since, seen.uidnext),
     )
 
 
-def _accept(database: sqlite3.Connection, maildrop: str, uidvalidity: int, seen: Sighting) -> None:
+def _accept(database: Statements, maildrop: str, uidvalidity: int, seen: Sighting) -> None:
     """`uidvalidity` is the mailbox's present one; the sighting's own may stand for any."""
     before = database.execute(
         "SELECT uidvalidity FROM sighting WHERE maildrop=? AND accepted=1", (maildrop,)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from gateway.errors import StateError
 from gateway.maildrop import Listing
-from gateway.maildrop.listing import BELIEVED_SECONDS, GONE_RANGES, MOST_MESSAGES
+from gateway.maildrop.listing import BELIEVED_SECONDS, DATE_OCTETS, GONE_RANGES, MOST_MESSAGES
 from gateway.store.folder import make
 
 # The format and its number, the byte order of the numbers, CRC-32 of all that follows.
@@ -31,7 +31,6 @@ _ORDER = sys.byteorder[:1].encode()  # l or b
 # The maildrop's digest, UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ, when the mailbox was listed whole, the last message's
 # date, and how many messages and ranges follow: all UIDs, all sizes, then the ranges that are gone.
 _HEADER = struct.Struct("<32sIQQd40pII")
-_DATE_OCTETS = 39  # INTERNALDATE has 26
 _HEAD = _SEAL.size + _HEADER.size
 _MESSAGE_OCTETS, _RANGE_OCTETS = 12, 8
 MOST_OCTETS = _HEAD + MOST_MESSAGES * _MESSAGE_OCTETS + GONE_RANGES * _RANGE_OCTETS
@@ -133,7 +132,7 @@ def _encoded(digest: bytes, listing: Listing) -> bytes:
         listing.uidnext,
         listing.highestmodseq,
         listing.looked,
-        listing.date if len(listing.date) <= _DATE_OCTETS else b"",
+        listing.date if len(listing.date) <= DATE_OCTETS else b"",
         len(listing.uids),
         len(listing.gone),
     )

@@ -1,7 +1,10 @@
-"""The tables of the state file, and how a file of an earlier version gets to them."""
+"""The tables, and how those of an earlier version get to be like these.
 
-import sqlite3
-from pathlib import Path
+They are written in SQLite's words; PostgreSQL is told its own for the same (see postgres).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gateway.errors import StateError
 
@@ -32,21 +35,62 @@ _ABSENT = """
 ALTER TABLE promised ADD COLUMN absent_since REAL NOT NULL DEFAULT 0;
 ALTER TABLE hidden ADD COLUMN absent_since REAL NOT NULL DEFAULT 0;
 """
-_MIGRATIONS = (_FIRST, _PROMISED_OCTETS, _RECOGNISED, _ABSENT)
-SCHEMA_VERSION = len(_MIGRATIONS)
+_LEDGER_LOST = "deletions that the mail server has not carried out yet, and what on_delete: keep hides"
+
+# Names are in clear, for the operator's own queries; secrets are encrypted, passwords hashed.
+_ACCOUNTS = """
+CREATE TABLE account (login TEXT PRIMARY KEY, name TEXT NOT NULL, upstream TEXT NOT NULL,
+    user_there TEXT NOT NULL, secret TEXT NOT NULL, salt TEXT NOT NULL, created REAL NOT NULL,
+    folder TEXT NOT NULL, on_delete TEXT NOT NULL);
+CREATE TABLE app_password (login TEXT NOT NULL REFERENCES account, name TEXT NOT NULL, label TEXT NOT NULL,
+    hashed TEXT NOT NULL, keys TEXT NOT NULL, created REAL NOT NULL, used REAL NOT NULL, expires REAL NOT NULL,
+    read_only INTEGER NOT NULL, folder TEXT NOT NULL, networks TEXT NOT NULL, on_delete TEXT NOT NULL,
+    PRIMARY KEY (login, name));
+"""
+# What a provider has granted, encrypted; links by which people sign in, with the hashes of their tokens.
+_GRANTS = """
+ALTER TABLE account ADD COLUMN granted TEXT NOT NULL DEFAULT '';
+CREATE TABLE invitation (hashed TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, login TEXT NOT NULL,
+    provider TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, terms TEXT NOT NULL);
+"""
+_VAULT_LOST = "the accounts, unless they were exported: restore the file from a backup"
+
+# Only where several machines share a database: who holds which maildrop, who logged in when, by its own clock, and
+# how long wrong passwords are held against whom.
+_SESSIONS = """
+CREATE TABLE holder (id TEXT PRIMARY KEY, seen TIMESTAMPTZ NOT NULL);
+CREATE TABLE held (maildrop TEXT PRIMARY KEY, token TEXT NOT NULL, holder TEXT NOT NULL, wanted INTEGER NOT NULL);
+CREATE INDEX held_by ON held (holder);
+CREATE TABLE login (maildrop TEXT PRIMARY KEY, moment TIMESTAMPTZ NOT NULL);
+CREATE TABLE deadline (place TEXT, key TEXT, due REAL NOT NULL, PRIMARY KEY (place, key));
+CREATE INDEX deadline_due ON deadline (place, due, key);
+"""
+_SESSIONS_LOST = "nothing that a restart of all gateways does not make anew"
 
 
-def migrate(database: sqlite3.Connection, file: Path) -> None:
-    """To be called within a transaction. Raises StateError, and sqlite3.Error."""
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise StateError(
-            f"state file {file} was written by a newer pop3-gateway (its tables have version {version}, this one"
-            f" knows {SCHEMA_VERSION}): go back to that one, or set another state folder"
-        )
-    if version == SCHEMA_VERSION:
-        return
-    for migration in _MIGRATIONS[version:]:
-        for statement in migration.split(";\n"):
-            database.execute(statement)
-    database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Of one file, or of one part of a database."""
+
+    name: str
+    migrations: tuple[str, ...]  # statements that lead from one version to the next
+    lost: str  # with the tables
+
+    @property
+    def version(self) -> int:
+        return len(self.migrations)
+
+    def steps(self, version: int, place: str) -> Iterator[str]:
+        """The statements that lead here from a version; to be run in one transaction. Raises StateError."""
+        if version > self.version:
+            raise StateError(
+                f"{place} was written by a newer pop3-gateway (its tables have version {version}, this one knows"
+                f" {self.version}): go back to that one, or set another `state`"
+            )
+        for migration in self.migrations[version:]:
+            yield from filter(str.strip, migration.split(";\n"))
+
+
+LEDGER = Schema("maildrops", (_FIRST, _PROMISED_OCTETS, _RECOGNISED, _ABSENT), _LEDGER_LOST)
+VAULT = Schema("accounts", (_ACCOUNTS, _GRANTS), _VAULT_LOST)
+SESSIONS = Schema("sessions", (_SESSIONS,), _SESSIONS_LOST)

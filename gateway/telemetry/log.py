@@ -1,7 +1,7 @@
 """Events as lines: for people on a console, or JSON for a machine."""
 
 import contextlib
-import dataclasses
+import json
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
@@ -38,9 +38,9 @@ class Log:
         renderer = (
             structlog.dev.ConsoleRenderer(colors=stream.isatty(), sort_keys=False)
             if console
-            else structlog.processors.JSONRenderer(ensure_ascii=False)
+            else structlog.processors.JSONRenderer(_json)
         )
-        self._logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
             structlog.WriteLogger(stream),  # one write a line
             processors=[
                 structlog.processors.add_log_level,
@@ -51,14 +51,24 @@ class Log:
             ],
             wrapper_class=structlog.make_filtering_bound_logger(level),
         )
+        self._logger = logger.bind()  # once, and not for every line
 
     def emit(self, event: Event) -> None:
-        fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+        names: tuple[str, ...] = event.__match_args__  # all its fields
+        fields: dict[str, Any] = {name: getattr(event, name) for name in names}
         fields |= self._always
         if session := session_id.get():
             fields["session"] = session
         with contextlib.suppress(Exception):  # a full disk or a reader that went away: the mail goes on
             getattr(self._logger, event.level)(event.name, **fields)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
+
+
+def _json(fields: MutableMapping[str, Any], **_: Any) -> str:
+    """json.dumps() would make an encoder for every line."""
+    return _ENCODER.encode(fields)
 
 
 class _Short:

@@ -6,13 +6,12 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 from tests.bench.client import HOST, PASSWORD, Address, connect
-from tests.servers.dovecot import find_program, processes
+from tests.servers.machine import find_program, free_ports, processes
 from tests.servers.tls import Certificates
 
 START_SECONDS = 20.0
@@ -220,7 +219,7 @@ class Upstream(Dovecot):
     def __init__(
         self, folder: Path, certificates: Certificates, layout: str = "maildir", clients_a_process: int = 1
     ) -> None:
-        imap, imaps, pop3, pop3s = free_ports(4)
+        imap, imaps, pop3, pop3s = free_ports(HOST, 4)
         self.imap, self.imaps = Address(HOST, imap), Address(HOST, imaps, tls=True)
         self.pop3, self.pop3s = Address(HOST, pop3), Address(HOST, pop3s, tls=True)
         self.ca_file = certificates.ca_file
@@ -246,7 +245,7 @@ class Imapc(Dovecot):
     def __init__(
         self, folder: Path, certificates: Certificates, upstream: Address, *, tuned: bool = False
     ) -> None:
-        pop3, pop3s = free_ports(2)
+        pop3, pop3s = free_ports(HOST, 2)
         self.pop3, self.pop3s = Address(HOST, pop3), Address(HOST, pop3s, tls=True)
         super().__init__(
             folder,
@@ -263,14 +262,6 @@ class Imapc(Dovecot):
 
     def forget(self, user: str) -> None:
         shutil.rmtree(self.folder / "indexes" / user, ignore_errors=True)
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def wait_for_greeting(address: Address, alive: "subprocess.Popen[bytes] | None" = None) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway import __version__
-from tests.servers.dovecot import find_program
+from tests.servers.machine import find_program
 
 
 def describe() -> dict[str, str]:

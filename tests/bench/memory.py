@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from types import TracebackType
 
-from tests.servers.dovecot import processes
+from tests.servers.machine import processes
 
 INTERVAL_SECONDS = 0.02
 GROUP_SECONDS = 0.2  # how often new processes are looked for

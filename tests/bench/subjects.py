@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.bench.client import HOST, Address
-from tests.bench.dovecot import Imapc, Upstream, free_ports, wait_for_greeting
+from tests.bench.dovecot import Imapc, Upstream, wait_for_greeting
 from tests.bench.mail import Mailbox
+from tests.servers.machine import free_ports
 from tests.servers.tls import Certificates
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,7 @@ class Gateway:
         self._folder = scene.folder / "gateway"
         self._folder.mkdir()
         self._scene = scene
-        (port,) = free_ports(1)
+        (port,) = free_ports(HOST, 1)
         self.address = Address(HOST, port, scene.tls)
         (self._folder / "gateway.yaml").write_text(json.dumps(self._settings()))  # JSON is YAML
         self._start()
@@ -161,7 +162,7 @@ class Null:
     """A server that does no work, in clear always: what is left is the client."""
 
     def __init__(self, scene: Scene) -> None:
-        (port,) = free_ports(1)
+        (port,) = free_ports(HOST, 1)
         self.address = Address(HOST, port)
         least, most = scene.mailbox.octets
         arguments = [port, scene.mailbox.count, (least + most) // 2]

@@ -50,7 +50,6 @@ def test_a_crowd_and_growth_are_measured(small_bench: Bench) -> None:
     assert "| 20 |" in shown
 
 
-@pytest.mark.skipif(not (SHOWN / "results.json").exists(), reason="no full run yet: make bench")
 def test_the_table_is_what_the_figures_say() -> None:
     results = Results.read(SHOWN / "results.json")
     assert (SHOWN / "table.md").read_text() == as_markdown(results)

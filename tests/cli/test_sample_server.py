@@ -4,7 +4,6 @@ import asyncio
 import email
 import imaplib
 import importlib.util
-import os
 import re
 import socket
 import sys
@@ -19,6 +18,7 @@ import uvloop
 
 from gateway.cli.sample_mail import SampleMessage, sample_mail
 from gateway.cli.sample_server import HOST, sample_server
+from tests.skipping import skip_unless_ci
 
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
 
@@ -29,10 +29,7 @@ MAIL = sample_mail(NOW)
 @pytest.fixture
 def pymap() -> None:
     if importlib.util.find_spec("pymap") is None:
-        missing = "this test needs the package pymap: pip install -e '.[demo]'"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
+        skip_unless_ci("this test needs the package pymap: pip install -e '.[demo]'")
 
 
 @pytest.fixture

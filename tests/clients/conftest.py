@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.clients.client import Site
 from tests.gateway_process import GatewayProcess, settings_for
 from tests.servers.dovecot import Dovecot
+from tests.servers.fixtures import Mailbox
 from tests.servers.tls import Certificates
 
 
@@ -33,6 +35,29 @@ def cut_off_gateway(
         upstream = {"url": f"imaps://127.0.0.1:{nobody.getsockname()[1]}", "ca_file": str(certificates.ca_file)}
         with _running(settings_for(dovecot, certificates, folder, upstream=upstream), folder) as process:
             yield process
+
+
+@pytest.fixture(scope="session")
+def stored_gateway(
+    dovecot: Dovecot, certificates: Certificates, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    """With accounts of its own only, and passwords that APOP and CRAM-MD5 can use."""
+    folder = tmp_path_factory.mktemp("stored-gateway")
+    accounts = {"pass_through": False, "readable_passwords": True}
+    with _running(settings_for(dovecot, certificates, folder, accounts=accounts), folder) as process:
+        yield process
+
+
+@pytest.fixture
+def device(stored_gateway: GatewayProcess, mailbox: Mailbox) -> Mailbox:
+    """The mailbox as a device knows it: with an app password."""
+    told = stored_gateway.account("add", mailbox.user, "--label", "printer", said=f"{mailbox.password}\n")
+    return replace(mailbox, password=told["password"])
+
+
+@pytest.fixture
+def stored_site(stored_gateway: GatewayProcess, certificates: Certificates) -> Iterator[Site]:
+    yield from _watched(stored_gateway, certificates)
 
 
 @pytest.fixture

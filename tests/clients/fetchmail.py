@@ -43,7 +43,14 @@ class Fetchmail:
         return self.fetch(site, mailbox, "keep", server="uidl", tls=tls)[0]
 
     def fetch(
-        self, site: Site, mailbox: Mailbox, user: str, *options: str, server: str = "", tls: Tls = "stls"
+        self,
+        site: Site,
+        mailbox: Mailbox,
+        user: str,
+        *options: str,
+        server: str = "",
+        tls: Tls = "stls",
+        protocol: str = "pop3",
     ) -> tuple[list[bytes], str]:
         """With these user options, server options, and on the command line; what arrived, and what -v says."""
         config = self._home / "fetchmailrc"
@@ -54,7 +61,7 @@ class Fetchmail:
             f"set invisible\n"
             f'set idfile "{self._home}/uids"\n'
             f'set pidfile "{self._home}/pid"\n'
-            f"poll {site.host} service {site.port_for(tls)} protocol pop3 bad-header accept {server}\n"
+            f"poll {site.host} service {site.port_for(tls)} protocol {protocol} bad-header accept {server}\n"
             f"username {_quoted(mailbox.user)} password {_quoted(mailbox.password)}\n"
             f'{_TLS[tls]} sslcertfile "{site.ca_file}"\n'
             f'mda "{self.inbox.command}" no rewrite no stripcr {user}\n',

@@ -217,3 +217,31 @@ def test_paths_are_relative_to_the_file(loaded: Loader, tmp_path: Path, monkeypa
     assert settings.state == tmp_path / ".." / "state"
     assert settings.tls.certificate == tmp_path / "tls" / "c.pem"
     assert settings.tls.key == Path("/k.pem")
+
+
+# The state: a folder, or a URL with a password
+
+
+def test_a_state_url_is_no_path_and_its_password_is_not_shown(loaded: Loader) -> None:
+    url = "postgresql://u:hidden@h/db?sslmode=disable"
+    settings = loaded(f"upstream: imaps://h\nstate: {url}\nstate_folder: here\n")
+    assert settings.database == url
+    assert settings.folder is not None
+    assert settings.folder.name == "here"
+    assert settings.folder.is_absolute()
+    assert "hidden" not in repr(settings)
+
+
+def test_a_folder_is_the_folder_whatever_state_folder_says(loaded: Loader) -> None:
+    settings = loaded("upstream: imaps://h\nstate: /one\nstate_folder: /two\n")
+    assert (settings.folder, settings.database) == (Path("/one"), None)
+
+
+@pytest.mark.parametrize(
+    "value", ["mysql://u:hidden@h/db", "'PostgreSQL ://u:hidden@h'", "[hidden]", "7", "{a: hidden}"]
+)
+def test_what_cannot_be_a_state_is_refused_and_not_repeated(fault: Fault, value: str) -> None:
+    told = fault(f"upstream: imaps://h\nstate: {value}\n")
+    assert ":2: state: " in told
+    assert "postgresql://" in told
+    assert "hidden" not in told

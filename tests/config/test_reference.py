@@ -17,7 +17,8 @@ def test_the_reference_loads_back_to_the_defaults(tmp_path: Path) -> None:
 
 def test_the_reference_with_every_setting_uncommented_names_only_settings_that_there_are(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
-    file.write_text(re.sub(r"^( *)# (\w+):$", r"\1\2: x", as_yaml(), flags=re.MULTILINE))
+    text = re.sub(r"^( *)# min_version:$", r"\1min_version: TLSv1.3", as_yaml(), flags=re.MULTILINE)
+    file.write_text(re.sub(r"^( *)# (\w+):$", r"\1\2: x", text, flags=re.MULTILINE))
     loaded = load(file, {}, {})
     assert loaded.state == tmp_path / "x"
     assert loaded.tls.certificate == tmp_path / "x"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Settings, load, urls
-from gateway.config.settings import Section
+from gateway.config.sections import Section
 from gateway.errors import SettingsError
 from gateway.ports import Endpoint, TlsMode
 from tests.config.conftest import Fault, Loader

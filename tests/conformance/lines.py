@@ -19,6 +19,7 @@ from gateway.ports import Peer, Services, Terms
 from gateway.server.conversation import Conversation, Patience
 from gateway.server.limits import Connections
 from gateway.server.listener import Listener
+from gateway.server.peers import direct
 from gateway.server.sockets import Site
 from gateway.server.wire import Wire
 from gateway.session import Session
@@ -36,7 +37,7 @@ LOGIN_ATTEMPTS = Limits().login_attempts
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a listener has, as app.py tells its sessions."""
+    """What a listener has, as the app tells its sessions."""
 
     tls_available: bool
     allow_plaintext: bool = False
@@ -87,7 +88,13 @@ class Gateway:
     events: list[Event] = field(default_factory=list)
 
     def session(self, peer: Peer) -> Session:
-        terms = Terms(self.offer.tls_available, self.offer.allow_plaintext, self.login_attempts, failure_delay=0)
+        terms = Terms(
+            "pop.example.com",
+            self.offer.tls_available,
+            self.offer.allow_plaintext,
+            self.login_attempts,
+            failure_delay=0,
+        )
         return Session(self.services, terms, peer, self.events.append)
 
 
@@ -137,7 +144,7 @@ class _Wire(Wire):
 
     def __init__(self, address: str) -> None:
         with socket.socket() as unused:
-            super().__init__(unused, address)
+            super().__init__(unused, direct(address))
         self.transport = _Transport(self)
         self.quiet = asyncio.Event()
         self._deadline: Callable[[], float] = time.monotonic
@@ -319,7 +326,7 @@ class SocketDoor:
         return SocketClient(reader, writer, self._trusted)
 
     async def close(self) -> None:
-        await self._listener.stop_accepting()
+        self._listener.stop_accepting()
         async with asyncio.timeout(TOO_LONG):
             while len(self._connections):  # noqa: ASYNC110 - the real thing has no event to wait for
                 await asyncio.sleep(0.001)

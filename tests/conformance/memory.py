@@ -1,10 +1,11 @@
-"""The rooms behind a session, in memory: accounts, mailboxes, locks … that keep what ports.py promises."""
+"""The rooms behind a session, in memory: accounts, mailboxes, locks … that keep what ports promises."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
+from gateway.accounts import PassThrough
 from gateway.errors import (
     BadCredentials,
     GatewayError,
@@ -14,8 +15,8 @@ from gateway.errors import (
     UpstreamError,
 )
 from gateway.maildrop import CommitPlan, Policy, Snapshot
-from gateway.ports import Account, Endpoint, MaildropLock, Services, TlsMode, forget_copied
-from gateway.sasl import Credentials
+from gateway.ports import Account, Endpoint, Granted, MaildropLock, Services, TlsMode, forget_copied
+from tests.fakes.door import OpenDoor
 
 FOLDER = "INBOX"
 UPSTREAM = Endpoint("imap.example.org", 993, TlsMode.IMPLICIT)
@@ -69,18 +70,17 @@ class Upstream:
     commit_seconds: float = 0
 
     def services(self, login_delay: float) -> Services:
-        return Services(MemoryAccounts(), MemoryMailboxes(self), MemoryLocks(), MemoryLoginDelay(login_delay))
+        return Services(
+            PassThrough(UPSTREAM, FOLDER, Policy()),
+            MemoryMailboxes(self),
+            MemoryLocks(),
+            MemoryLoginDelay(login_delay),
+            OpenDoor(),
+        )
 
     def work(self) -> None:
         if self.fault is not None:
             raise self.fault
-
-
-class MemoryAccounts:
-    """Implements ports.Accounts as pass-through does."""
-
-    async def resolve(self, credentials: Credentials) -> Account:
-        return Account(UPSTREAM, credentials, FOLDER, Policy())
 
 
 class MemoryMailboxes:
@@ -92,8 +92,9 @@ class MemoryMailboxes:
     async def open(self, account: Account, admit: Callable[[], None]) -> "MemoryMailbox":
         self._upstream.work()
         await asyncio.sleep(self._upstream.login_seconds)
-        folder = self._upstream.folders.get(account.credentials.user)
-        if folder is None or account.credentials.secret.reveal() != folder.password:
+        claim = account.credentials
+        folder = self._upstream.folders.get(claim.user)
+        if folder is None or isinstance(claim, Granted) or claim.secret.reveal() != folder.password:
             raise BadCredentials
         admit()
         if self._upstream.list_fault is not None:

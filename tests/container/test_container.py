@@ -20,6 +20,7 @@ from tests.container.sandbox import Container, Image
 from tests.servers.dovecot import Dovecot
 from tests.servers.fixtures import Mailbox, requires
 from tests.servers.tls import Certificates
+from tests.skipping import skip_unless_ci
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(600)]
 
@@ -37,9 +38,7 @@ def built() -> Iterator[Image]:
     for program, package in (("buildah", "buildah"), ("debootstrap", "debootstrap"), ("nsenter", "util-linux")):
         requires(program, package)
     if os.geteuid() != 0:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
-            "only root can bootstrap, mount and chroot"
-        )
+        skip_unless_ci("only root can bootstrap, mount and chroot")
     with image.built() as found:
         yield found
 
@@ -123,6 +122,20 @@ def test_modules_are_compiled(built: Image) -> None:
     sources = list((packages / "gateway").rglob("*.py"))
     assert sources
     assert not [path for path in sources if not list((path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"))]
+
+
+def test_all_that_settings_may_want_is_there(built: Image) -> None:
+    """`state: postgresql://…` and `web:`, whose pages are files."""
+    [packages] = (built.root / "opt/pop3-gateway").glob("lib/python3*/site-packages")
+    wanted = (
+        "psycopg",
+        "jinja2",
+        "h11",
+        "gateway/web/style.css",
+        "gateway/web/icon.svg",
+        "gateway/web/templates/base.html",
+    )
+    assert [name for name in wanted if not (packages / name).exists()] == []
 
 
 def test_volume_belongs_to_the_user(built: Image) -> None:

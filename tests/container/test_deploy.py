@@ -1,6 +1,8 @@
 """The examples in ``deploy/`` name what exists: settings, paths, ports, the user, and time enough to stop."""
 
 import re
+import subprocess
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import yaml
 from gateway.config.load import CONFIG_VARIABLE
 from gateway.config.schema import variables
 from gateway.config.settings import Settings, Timeouts
+from tests.servers.machine import find_program
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
@@ -66,16 +69,21 @@ def test_unit_leaves_time_to_stop() -> None:
     assert "\nStateDirectory=pop3-gateway\n" in unit
 
 
-def test_haproxy_opens_no_port_where_its_clients_would_count_as_loopback() -> None:
-    """HAProxy's own connections come from loopback, from which passwords are taken without TLS."""
+def test_haproxy_says_for_whom_it_comes_wherever_the_gateway_believes_it() -> None:
+    """Without that all its clients would be on loopback, from where passwords are taken without TLS."""
     text = (DEPLOY / "haproxy.cfg").read_text()
-    binds = re.findall(r"^\s*bind (\S+)", text, re.MULTILINE)
-    assert binds == [":995"]
     [named] = re.findall(r"^#\s+(listen: .*)$", text, re.MULTILINE)
-    [site] = Settings.model_validate(yaml.safe_load(named) | {"upstream": "imaps://imap.example.com"}).listen
-    assert site.implicit_tls
+    sites = Settings.model_validate(yaml.safe_load(named) | {"upstream": "imaps://imap.example.com"}).listen
     servers = re.findall(r"^\s*server \S+ (\S+)", text, re.MULTILINE)
-    assert servers == ["{}:{}".format(*site.address)]
+    assert servers == ["{}:{}".format(*site.address) for site in sites]
+    assert all(ip_address(site.address[0]) in network for site in sites for network in site.proxy_from)
+    assert all(site.proxy_from for site in sites)
+    defaults = re.findall(r"^\s*default-server (.*)$", text, re.MULTILINE)
+    assert len(defaults) == len(re.findall(r"^backend ", text, re.MULTILINE))
+    assert all({"send-proxy-v2", "check-send-proxy"} <= set(options.split()) for options in defaults)
+    if program := find_program("haproxy"):
+        done = subprocess.run([program, "-c", "-f", DEPLOY / "haproxy.cfg"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_a_file_over_the_images_own_is_told_to_listen_where_the_ports_lead() -> None:

@@ -178,6 +178,13 @@ class FakeImap:
     def commands(self, verb: str) -> list[Command]:
         return [command for command in self.log if command.verb == verb.upper()]
 
+    def forget(self) -> None:
+        """What has been so far is not counted: the next connection is the first."""
+        with self._site.lock:
+            self.log.clear()
+            self.connections = self.open
+            self.peak = len(self.connections)
+
     def wait_until_idle(self, seconds: float = STOP_SECONDS) -> None:
         """Wait until every connection is closed."""
         deadline = time.monotonic() + seconds

@@ -81,6 +81,10 @@ class Relay:
         """No faults for what comes; a connection that stalls goes on stalling."""
         self.faults, self.latency, self.bandwidth, self.refuse = [], 0.0, 0, False
 
+    def forget(self) -> None:
+        """What has been so far is not counted."""
+        self.connections = self.flights = 0
+
     def cut(self, end: End = End.FIN) -> None:
         """All connections, now."""
 

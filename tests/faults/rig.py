@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from gateway.app import LEDGER_FILE
+from gateway.store import LEDGER_FILE
 from tests.faults.relay import Relay
 from tests.gateway_process import GatewayProcess
 from tests.server.pop3_client import RawClient

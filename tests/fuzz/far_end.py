@@ -39,9 +39,14 @@ class FarEnd(Transport):
         self.allow(SECONDS)
 
     def send(self, octets: bytes) -> None:
+        self.activity += 1
         self._left()  # raises where no deadline is set
         self._tags += COMMAND.findall(octets)
         self.sent.append(octets)
+
+    def send_now(self, octets: bytes) -> bytes:
+        """No event loop can listen to it, so all that is read ahead is a thread's."""
+        return octets
 
     def unasked(self) -> bytes:
         if not self._flight and not self._flights:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from gateway.pop3 import Connection
 from gateway.pop3.connection import LINE_LIMIT
+from gateway.ports import Peer
 from gateway.server.wire import RECEIVE_OCTETS, Wire
 from tests.fuzz.bugs import Bug, demand
 from tests.fuzz.packets import packet_octets
@@ -28,7 +29,7 @@ class NearEnd(asyncio.Transport):
         super().__init__()
         self.told: list[bytes] = []
         self.tls_began_at: list[int] = []  # octets that had come in clear
-        self.wire = Wire(cast("socket.socket", _NoSocket()), ADDRESSES[loopback])
+        self.wire = Wire(cast("socket.socket", _NoSocket()), Peer(ADDRESSES[loopback], loopback))
         self._reader = Connection()
         self._octets, self._said = octets, 0
         self._random, self._packet = random, packet_octets(octets, random)

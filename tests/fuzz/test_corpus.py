@@ -4,8 +4,15 @@ from random import Random
 
 import pytest
 
+from gateway.sasl import MECHANISMS
 from tests.fuzz.failing import SEEDS
 from tests.fuzz.targets import TARGETS, entries
+
+
+def _ended(**otherwise: str) -> str:
+    """How all mechanisms must end: refused, but for these."""
+    return " ".join(f"{name}: {otherwise.get(name, 'refused')}" for name in sorted(MECHANISMS))
+
 
 CORPUS = {target: entries(target) for target in TARGETS}
 ALL = [(target, name) for target, kept in CORPUS.items() for name in kept]
@@ -51,9 +58,16 @@ ENDINGS: dict[str, dict[str, str]] = {
         "three-wrong-passwords": "too many failed logins",
         "upstream-lost-within-a-message": "broken off within a message",
     },
+    "proxy": {
+        **dict.fromkeys(["tcp4", "tcp6", "v2-ipv4", "v2-ipv6", "v2-ipv4-with-tlvs-and-tls-behind"], "a client"),
+        **dict.fromkeys(["unknown", "v2-unix", "v2-unspecified"], "nobody"),
+        **dict.fromkeys(["v2-local", "v2-local-with-addresses"], "itself"),
+        **dict.fromkeys(["pop3", "tls", "line-too-long", "v2-too-short", "v2-too-long", "version-3"], "refused"),
+        **dict.fromkeys(["nothing", "tcp4-without-its-end", "v2-without-its-end"], "goes on"),
+    },
     "sasl": {
-        "plain": "LOGIN: goes on PLAIN: credentials",
-        "login": "LOGIN: credentials PLAIN: refused",
+        "plain": _ended(PLAIN="credentials", LOGIN="goes on"),
+        "login": _ended(LOGIN="credentials", EXTERNAL="certified"),
     },
     "ledger": {
         **dict.fromkeys(["schema-1", "schema-2", "schema-3", "nothing"], "recalled"),

@@ -15,7 +15,8 @@ from gateway.imap.bodies import BodyReader
 from gateway.imap.responses import Responses
 from gateway.maildrop import Maildrop
 from gateway.pop3 import BodyEncoder, Connection
-from gateway.store.database import Database
+from gateway.server.proxy import HeaderReader
+from gateway.store.sqlite import SqliteDatabase
 from tests.fuzz import corpus
 from tests.fuzz.failing import minimised, why
 from tests.fuzz.far_end import FarEnd, flights
@@ -51,7 +52,11 @@ PLANTED: dict[str, tuple[str, object, str, object]] = {
     ),
     "foreign exceptions escape": ("mailbox", faults, "_EXCEPTIONS", ()),
     "the log repeats the password": ("mailbox", link, "silent_about", lambda *_: contextlib.nullcontext()),
-    "SQLite's exceptions escape": ("ledger", Database, "explained", lambda self: contextlib.nullcontext()),
+    "what is behind a proxy's header is taken, too": (
+        *("proxy", HeaderReader, "receive"),
+        lambda self, octets, receive=HeaderReader.receive: receive(self, octets) and len(octets),
+    ),
+    "SQLite's exceptions escape": ("ledger", SqliteDatabase, "explained", lambda self: contextlib.nullcontext()),
 }
 
 

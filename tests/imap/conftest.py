@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from gateway.imap.connections import Connections
-from gateway.imap.link import Timeouts
+from gateway.imap.link import NO_TOKENS, Timeouts
 from gateway.imap.listing import NoListings
-from gateway.imap.mailbox import Means, UpstreamMailbox
+from gateway.imap.mailbox import UpstreamMailbox
 from gateway.imap.mailboxes import UpstreamMailboxes
+from gateway.imap.means import Means
 from gateway.imap.warm import Limits
 from gateway.maildrop import Allowance, CommitPlan, OnDelete, Policy
-from gateway.ports import Account, Endpoint, Listings, TlsMode
+from gateway.ports import AccessTokens, Account, Endpoint, Listings, TlsMode
 from gateway.sasl import Credentials, Secret
 from gateway.telemetry import Event
 from gateway.threads import Threads
 from tests.fakes.faults import Bye, Close
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault
-from tests.servers import tls
 from tests.servers.tls import Certificates
 
 ONE = b"Subject: one\r\n\r\nfirst\r\n"
@@ -51,6 +51,7 @@ class Upstream:
     events: list[Event] = field(default_factory=list)
     opened: list[UpstreamMailbox] = field(default_factory=list)
     listings: Listings | None = None
+    tokens: AccessTokens = NO_TOKENS
 
     def __post_init__(self) -> None:
         self.endpoint = Endpoint(self.fake.host, self.fake.imap_port, TlsMode.NONE)
@@ -72,7 +73,7 @@ class Upstream:
 
     def keeping(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> Connections:
         """From now on connections stay warm as these limits have it."""
-        self.connections = Connections(self.timeouts, limits, self.threads, self.events.append, clock)
+        self.connections = Connections(self.timeouts, limits, self.threads, self.events.append, clock, self.tokens)
         return self.connections
 
     def mailboxes(self) -> UpstreamMailboxes:
@@ -166,11 +167,6 @@ def others(fake: FakeImap) -> FakeImap:
     """Somebody else has flagged message 3 as deleted."""
     fake.flag("ann", [3], "\\Deleted")
     return fake
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return tls.make(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-import gateway.imap.mailbox
 from gateway.errors import (
     MessageGone,
     UpstreamError,
     UpstreamRefused,
 )
+from gateway.imap.batch import Batch
 from gateway.imap.mailbox import DISCARD_OCTETS
 from gateway.imap.transport import BLOCK_OCTETS
 from tests.fakes.faults import Edit, Hold, Insert, Say, Stall
@@ -221,11 +221,12 @@ async def test_of_what_comes_ahead_only_what_was_asked_for_is_held(
     """A server may send as many other messages as it likes within the time that it has."""
     large = 1_000_000
 
-    def fetch_some(*_: object) -> Iterator[tuple[int, bytes]]:
+    def rest(self: Batch) -> Iterator[tuple[int, bytes]]:
         yield from ((uid, bytes(large)) for uid in [3, 3, *range(100, 200), 3])
         yield 3, THREE
 
-    monkeypatch.setattr(gateway.imap.mailbox, "fetch_some", fetch_some)
+    monkeypatch.setattr(Batch, "begin", lambda _: False)
+    monkeypatch.setattr(Batch, "rest", rest)
     mailbox = await upstream.open()
     tracemalloc.start()
     for uid, octets in ((1, ONE), (2, TWO)):
@@ -234,6 +235,30 @@ async def test_of_what_comes_ahead_only_what_was_asked_for_is_held(
     assert mailbox.at_hand(3) == THREE
     assert tracemalloc.get_traced_memory()[1] < 10 * large
     tracemalloc.stop()
+
+
+async def test_nobody_waits_for_the_rest_of_what_comes_ahead(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def rest(self: Batch) -> Iterator[tuple[int, bytes]]:
+        yield 2, TWO
+        go_on.wait()
+        yield 3, THREE
+
+    monkeypatch.setattr(Batch, "begin", lambda _: False)
+    monkeypatch.setattr(Batch, "rest", rest)
+    mailbox = await upstream.open()
+    for uid, octets in ((1, ONE), (2, TWO)):
+        assert mailbox.at_hand(uid) is None
+        assert await read(mailbox, uid) == octets
+    assert mailbox.at_hand(3) is None
+    third = asyncio.create_task(read(mailbox, 3))
+    await asyncio.sleep(0)
+    assert not third.done()
+    go_on.set()
+    assert await third == THREE
 
 
 async def test_where_sizes_differ_a_window_holds_no_more_than_it_is_allowed(
@@ -259,6 +284,7 @@ async def test_quit_does_not_wait_for_messages_that_nobody_will_take(fake: FakeI
     mailbox = await upstream.open()
     for uid in uids[:2]:
         assert (mailbox.at_hand(uid) or await read(mailbox, uid)) == THREE
+    await mailbox._ahead.settled()
     go_on = threading.Event()
     fake.on("UID FETCH", Hold(go_on), has="BODY")
     assert mailbox.at_hand(uids[2]) == THREE  # and now more are read ahead

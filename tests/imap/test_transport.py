@@ -218,6 +218,27 @@ def test_abort_wakes_who_waits(pair: tuple[Transport, socket.socket]) -> None:
     transport.abort()
 
 
+def test_a_server_in_the_middle_of_its_answer_is_let_go_at_once_when_it_is_aborted() -> None:
+    """Its buffers are full, and ours is empty when we close: it would hear nothing more until it asked again."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        near, far = socket.create_connection(listening.getsockname()), listening.accept()[0]
+    with near, far:
+        transport = Transport(near)
+        far.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                far.send(bytes(BLOCK_OCTETS))
+        transport.abort()
+        near.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while near.recv(BLOCK_OCTETS):
+                pass
+        transport.close()
+        far.settimeout(SECONDS)
+        with pytest.raises(ConnectionError):
+            far.sendall(b"the rest")
+
+
 def test_after_close_nothing_is_read(pair: tuple[Transport, socket.socket]) -> None:
     transport, far = pair
     far.sendall(b"a\r\nb\r\n")

@@ -28,6 +28,13 @@ class Scripted(Transport):
     def send(self, octets: bytes) -> None:
         self.sent += octets
 
+    def send_now(self, octets: bytes) -> bytes:
+        self.sent += octets
+        return b""
+
+    def receive_now(self) -> bool:
+        return self.receive()
+
     def _receive(self, most: int) -> bytes:
         if not self._pieces:
             return b""

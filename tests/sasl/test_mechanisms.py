@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadCredentials
-from gateway.sasl import MECHANISMS, Credentials, Secret
+from gateway.sasl import MECHANISMS, Claim, Credentials, Occasion, Secret
+
+OCCASION = Occasion("<1896.697170952@pop.example.com>", "3rfcNHYJY1ZVvWVs7j")
 
 
-def exchange(mechanism: str, responses: Sequence[bytes]) -> tuple[list[bytes], Credentials]:
+def exchange(mechanism: str, responses: Sequence[bytes]) -> tuple[list[object], Claim]:
     """The challenges, and what they led to."""
-    begun = MECHANISMS[mechanism].begin()
-    challenges = [next(begun)]
+    begun = MECHANISMS[mechanism].begin(OCCASION)
+    challenges: list[object] = [next(begun)]
     for response in responses:
         try:
             challenges.append(begun.send(response))
@@ -60,7 +62,6 @@ def test_names_and_passwords_are_taken_as_they_are(name: str, password: str) -> 
         ("PLAIN", [b"\0ann\0sec\0ret"], "three fields"),
         ("PLAIN", [b"\0\0secret"], "empty"),
         ("PLAIN", [b"\0ann\0"], "empty"),
-        ("PLAIN", [b"bob\0ann\0secret"], "somebody else"),
         ("PLAIN", [b"\0ann\0\xff"], "UTF-8"),
         ("LOGIN", [b"", b"secret"], "empty"),
         ("LOGIN", [b"ann", b""], "empty"),
@@ -82,7 +83,6 @@ def test_what_is_no_login_is_bad_credentials_and_says_why(
     ("mechanism", "responses"),
     [
         ("PLAIN", [b"hunter2"]),
-        ("PLAIN", [b"bob\0ann\0hunter2"]),
         ("PLAIN", [b"\0ann\0hunter2\xff"]),
         ("LOGIN", [b"", b"hunter2"]),
         ("LOGIN", [b"ann", b"hunter2\xff"]),

@@ -14,9 +14,20 @@ SECONDS = 30.0
 class RawClient:
     """Lines in, lines out. The greeting is read at once."""
 
-    def __init__(self, port: int, *, address: str = "127.0.0.1", tls: Path | None = None) -> None:
-        """`tls` is the authority to trust on a pop3s port."""
-        self.socket = socket.create_connection((address, port), SECONDS)
+    def __init__(
+        self,
+        port: int,
+        *,
+        address: str = "127.0.0.1",
+        tls: Path | None = None,
+        source: str = "",
+        header: bytes = b"",
+    ) -> None:
+        """`tls` is the authority to trust on a pop3s port; `source` the address to come from; `header` is sent
+        before anything else, TLS included.
+        """
+        self.socket = socket.create_connection((address, port), SECONDS, (source, 0) if source else None)
+        self.socket.sendall(header)
         if tls is not None:
             self._wrap(tls)
         self._file = self.socket.makefile("rb")

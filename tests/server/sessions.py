@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gateway.app import LEDGER_FILE
+from gateway.store import LEDGER_FILE
 from tests.fakes.imap import FakeImap
 from tests.gateway_process import GatewayProcess, StartGateway
 from tests.server.pop3_client import RawClient

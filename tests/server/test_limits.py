@@ -2,10 +2,11 @@
 
 import contextlib
 import resource
+import socket
 
 import pytest
 
-from gateway.app import FILES_BESIDE, FILES_PER_CONNECTION, _affordable
+from gateway.app.descriptors import FILES_BESIDE, FILES_PER_CONNECTION, affordable
 from tests.gateway_process import StartGateway
 from tests.server.pop3_client import RawClient
 from tests.servers.fixtures import Mailbox
@@ -44,8 +45,6 @@ def test_a_newcomer_is_told_when_everybody_is_logged_in(start_gateway: StartGate
 def test_strangers_who_never_begin_tls_keep_no_good_login_out(
     start_gateway: StartGateway, mailbox: Mailbox
 ) -> None:
-    import socket  # noqa: PLC0415
-
     gateway = start_gateway(mailbox.server, limits={"connections_per_address": 20})
     with contextlib.ExitStack() as strangers:
         for _ in range(100):
@@ -96,6 +95,20 @@ def test_a_client_that_vanished_leaves_no_lock_behind(start_gateway: StartGatewa
         assert second.log_in(mailbox).startswith(b"+OK")
 
 
+def test_out_of_file_descriptors_it_says_so_and_accepts_again_when_there_are_some(
+    start_gateway: StartGateway, mailbox: Mailbox
+) -> None:
+    gateway = start_gateway(mailbox.server)
+    limits = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    with socket.create_connection(("127.0.0.1", gateway.port), 10) as waiting:
+        assert "Too many open files" in gateway.wait_for("connections cannot be accepted now")["error"]
+        resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, limits)
+        assert waiting.recv(100).startswith(b"+OK")
+    with RawClient(gateway.port) as client:
+        assert client.log_in(mailbox).startswith(b"+OK")
+
+
 @pytest.mark.parametrize(
     ("files", "connections", "warm"),
     [
@@ -114,5 +127,5 @@ def test_clients_have_the_file_descriptors_first_and_warm_connections_what_is_le
     raised: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, files))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: raised.append(limits))
-    assert _affordable(100, 50) == (connections, warm)
+    assert affordable(100, 50) == (connections, warm)
     assert raised == [(wanted if files == resource.RLIM_INFINITY else min(wanted, files), files)]

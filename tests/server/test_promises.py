@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import LEDGER_FILE
+from gateway.store import LEDGER_FILE
 from tests.fakes.faults import Close, Delay, Say, Stall
 from tests.fakes.imap import FakeImap
 from tests.fakes.imap_connection import Fault

@@ -9,6 +9,8 @@ from tests.gateway_process import StartGateway
 from tests.server.pop3_client import RawClient
 from tests.servers.fixtures import Mailbox
 
+pytestmark = pytest.mark.pass_through  # stored accounts go with the folder
+
 
 @pytest.mark.parametrize("limits", [{}, {"login_delay": 1}], ids=str)
 def test_service_goes_on_in_a_folder_that_is_made_again(

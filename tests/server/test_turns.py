@@ -37,7 +37,7 @@ class Transport(asyncio.Transport):
 
 class Socketless(Wire):
     def __init__(self, transport: Transport) -> None:
-        super().__init__(cast("Any", None), LOOPBACK)
+        super().__init__(cast("Any", None), Peer(LOOPBACK, is_loopback=True))
         self._made_of = transport
 
     async def open(self, context: ssl.SSLContext | None, seconds: float) -> None:

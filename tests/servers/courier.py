@@ -1,18 +1,18 @@
 """Courier IMAP as the server behind the gateway: a real one, in a folder of its own. It takes root to start."""
 
 import contextlib
-import hashlib
-import itertools
-import os
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.servers.cyrus import ADDRESS, Daemon, Questions, unavailable, unpacked
-from tests.servers.dovecot import _ok, _quoted, _select, processes
+from tests.servers.daemon import Daemon
+from tests.servers.guests import Questions, needs_root, unpacked
+from tests.servers.imap_client import select, select_or_create
+from tests.servers.machine import processes
+from tests.servers.maildir import digest, drop
+from tests.skipping import skip_unless_ci
 
 # As Debian's /etc/courier/imapd has it; AUTH=PLAIN it has with TLS only, but imaplib's LOGIN knows no UTF-8.
 CAPABILITY = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE"
@@ -65,24 +65,26 @@ class Courier(Daemon):
 
     name = "Courier"
     account = "nobody"
-    _stamps = itertools.count(time.time_ns() // 1000)
 
     def _programs(self) -> None:
+        needs_root(self.name)
         self._content = unpacked("courier-imap", "courier-base")
         allowed = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True)
         if allowed.returncode:
-            unavailable(
+            skip_unless_ci(
                 f"Courier needs namespaces (in a container: --cap-add SYS_ADMIN): {allowed.stderr.strip()}"
             )
 
     def _prepare(self) -> None:
+        self._folder.chmod(0o755)  # it begins TLS as yet another user
         asked = self._folder / "run/courier/authdaemon"
         asked.mkdir(parents=True)
         (self._folder / "mail").mkdir()
-        self._questions = Questions(asked / "socket", self._answer)
+        questions = Questions(asked / "socket", self._answer)
+        self._resources.enter_context(contextlib.closing(questions))
 
     def _configure(self) -> None:
-        text = SCRIPT.format(address=ADDRESS, imap_port=self.imap_port, imaps_port=self.imaps_port)
+        text = SCRIPT.format(address=self.address, imap_port=self.imap_port, imaps_port=self.imaps_port)
         (self._folder / "start").write_text(text)
 
     def _start(self, output: int) -> subprocess.Popen[bytes]:
@@ -126,30 +128,21 @@ class Courier(Daemon):
         self._passwords[name] = password
 
     def deliver(self, user: str, messages: Sequence[bytes], folder: str = "INBOX") -> list[int]:
-        """Write the files of the Maildir: no IMAP client sends every octet just as it is, nor as fast."""
+        """Write the files of the Maildir, with Unix' ends of line, and look up their UIDs."""
         path = self.path(folder)
         with self.client(user) as client:
-            if client.select(_quoted(path))[0] != "OK":
-                _ok(client.create(_quoted(path)))
+            select_or_create(client, path)
             maildir = self._maildir(user)
             if path.upper() != "INBOX":
                 maildir = maildir / path.removeprefix("INBOX")
-            names = [self._deliver(maildir, octets) for octets in messages]
-            _select(client, path)  # not read-only: then it gives no UIDs
+            names = [drop(maildir, octets.replace(b"\r\n", b"\n"), self._own) for octets in messages]
+            select(client, path)  # not read-only: then it gives no UIDs
         rows = (maildir / "courierimapuiddb").read_text().splitlines()[1:]
         uids = {name: int(uid) for uid, name in (row.split(" ", 1) for row in rows)}
         return [uids[name] for name in names]
 
-    def _deliver(self, maildir: Path, octets: bytes) -> str:
-        """As an MTA does: with Unix' ends of line, and so that nobody sees half a file."""
-        seconds, microseconds = divmod(next(self._stamps), 1_000_000)
-        name = f"{seconds}.M{microseconds:06d}P{os.getpid()}.test"
-        self._write(maildir / "tmp" / name, octets.replace(b"\r\n", b"\n"))
-        os.rename(maildir / "tmp" / name, maildir / "new" / name)
-        return name
-
     def _maildir(self, user: str) -> Path:
-        return self._folder / "mail" / hashlib.sha256(user.encode()).hexdigest() / "Maildir"
+        return self._folder / "mail" / digest(user) / "Maildir"
 
     def _answer(self, question: socket.socket) -> None:
         """authdaemond's protocol: AUTH and a length, then so much: service, way, name, password, each a line."""

@@ -2,19 +2,22 @@
 
 import contextlib
 import itertools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
 
+from tests import leaks
 from tests.fakes.imap import FakeImap
 from tests.servers import courier, tls
 from tests.servers.courier import Courier
 from tests.servers.cyrus import Cyrus
-from tests.servers.dovecot import Dovecot, as_shown, find_program
+from tests.servers.dovecot import Dovecot, as_shown
+from tests.servers.machine import find_program
+from tests.servers.postgres import Postgres
 from tests.servers.tls import Certificates
 from tests.servers.upstream import Stored, Upstream
+from tests.skipping import skip_unless_ci
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,11 @@ class Mailbox:
 
 
 def requires(program: str, package: str) -> str:
-    """Return the program's path; without it skip the test, but never where nobody would notice: in CI."""
+    """Return the program's path; without it skip the test, or fail it in CI."""
     path = find_program(program)
-    if path is not None:
-        return path
-    text = f"no {program} on this machine: apt-get install {package}"
-    if os.environ.get("CI", "").lower() == "true":
-        pytest.fail(text)
-    pytest.skip(text)
+    if path is None:
+        skip_unless_ci(f"no {program} on this machine: apt-get install {package}")
+    return path
 
 
 def start(name: str, certificates: Certificates) -> Upstream:
@@ -83,7 +83,7 @@ def start(name: str, certificates: Certificates) -> Upstream:
 
 def new_mailbox(server: Upstream) -> Mailbox:
     number = next(_numbers)
-    mailbox = Mailbox(server, f"user{number}@example.org", f"secret-{number}")
+    mailbox = Mailbox(server, f"user{number}@example.org", f"{leaks.PREFIX}{number}")
     server.add_user(mailbox.user, mailbox.password)
     return mailbox
 
@@ -146,3 +146,17 @@ def own_upstream(server_name: str, certificates: Certificates) -> Iterator[Upstr
     server = start(server_name, certificates)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[Postgres]:
+    """One for all tests that let it run; each has a database of its own there."""
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """One that the test may stop."""
+    with Postgres() as running:
+        yield running

@@ -27,7 +27,7 @@ from gateway.store import FileListings
 from tests.fakes.faults import Edit
 from tests.fakes.imap import FakeImap
 from tests.faults.relay import Relay
-from tests.servers.dovecot import Dovecot, _digest
+from tests.servers.dovecot import Dovecot
 from tests.servers.fixtures import Mailbox, new_mailbox
 
 PATIENT = Timeouts(5, 5, 10)
@@ -68,7 +68,7 @@ class World:
         client = connect_and_log_in(self.account, PATIENT)
         try:
             recollection = Recollection(self.listings, self.account, lambda _: None)
-            snapshot = recollection.take_snapshot(client, 5.0)
+            snapshot = recollection.look(client, 5.0).snapshot
             assert dict(zip(snapshot.uids, snapshot.sizes, strict=True)) == self.truth()
             then(client, recollection)
             return snapshot
@@ -196,7 +196,7 @@ class DovecotWorld(World):
 
     def _maildir(self) -> Path:
         assert isinstance(self.mailbox.server, Dovecot)
-        return self.mailbox.server._folder / "mail" / _digest(self.mailbox.user) / "Maildir"
+        return self.mailbox.server.maildir(self.mailbox.user)
 
 
 @pytest.fixture(scope="module", autouse=True)

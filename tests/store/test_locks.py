@@ -1,48 +1,33 @@
-"""The maildrop lock: one holder at a time, and none that is dead."""
+"""The maildrop lock of every state: one holder at a time, whoever shares the state."""
 
-import gc
-import os
-import subprocess
-import sys
 import threading
-from pathlib import Path
+import time
 
 import pytest
 
-from gateway.errors import MaildropInUse, StateError
-from gateway.store import FileLocks
+from gateway.errors import MaildropInUse
+from gateway.ports import LockMode, Locks, MaildropLock
+from gateway.store import State
+from tests.store.conftest import OpenState, Place
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from gateway.store import FileLocks
-lock = FileLocks(Path(sys.argv[1])).lock("ann")
-lock.acquire()
-print("held", flush=True)
-time.sleep(600)
-"""
+PATIENCE_SECONDS = 10.0
 
 
 @pytest.fixture
-def locks(tmp_path: Path) -> FileLocks:
-    return FileLocks(tmp_path)
+def locks(state: State) -> Locks:
+    return state.locks()
 
 
-def descriptors() -> int:
-    gc.collect()  # what other tests left
-    return len(os.listdir("/proc/self/fd"))
-
-
-def test_a_second_session_does_not_get_the_maildrop(locks: FileLocks, tmp_path: Path) -> None:
+def test_a_second_session_does_not_get_the_maildrop(locks: Locks, start_state: OpenState) -> None:
     first = locks.lock("ann")
     first.acquire()
-    for others in (locks, FileLocks(tmp_path)):
+    for others in (locks, start_state().locks()):
         with pytest.raises(MaildropInUse):
             others.lock("ann").acquire()
     first.release()
 
 
-def test_nor_does_the_same_session_twice(locks: FileLocks) -> None:
+def test_nor_does_the_same_session_twice(locks: Locks) -> None:
     lock = locks.lock("ann")
     lock.acquire()
     with pytest.raises(MaildropInUse):
@@ -51,14 +36,14 @@ def test_nor_does_the_same_session_twice(locks: FileLocks) -> None:
     locks.lock("ann").acquire()
 
 
-def test_it_is_free_after_release(locks: FileLocks) -> None:
+def test_it_is_free_after_release(locks: Locks) -> None:
     for _ in range(3):
         lock = locks.lock("ann")
         lock.acquire()
         lock.release()
 
 
-def test_release_may_be_said_twice_and_takes_nothing_from_the_next_holder(locks: FileLocks) -> None:
+def test_release_may_be_said_twice_and_takes_nothing_from_the_next_holder(locks: Locks) -> None:
     first, second = locks.lock("ann"), locks.lock("ann")
     first.release()
     first.acquire()
@@ -70,7 +55,7 @@ def test_release_may_be_said_twice_and_takes_nothing_from_the_next_holder(locks:
     second.release()
 
 
-def test_maildrops_do_not_get_in_each_others_way(locks: FileLocks) -> None:
+def test_maildrops_do_not_get_in_each_others_way(locks: Locks) -> None:
     held = [locks.lock(key) for key in ("ann", "bob", "ann\0INBOX", "änn", "../ann", "")]
     for lock in held:
         lock.acquire()
@@ -78,96 +63,16 @@ def test_maildrops_do_not_get_in_each_others_way(locks: FileLocks) -> None:
         lock.release()
 
 
-def test_the_folder_does_not_tell_who_is_logged_in_and_is_empty_afterwards(
-    locks: FileLocks, tmp_path: Path
-) -> None:
-    lock = locks.lock("ann@example.com")
-    lock.acquire()
-    [name] = [path.name for path in tmp_path.iterdir()]
-    assert "ann" not in name
-    lock.release()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_a_crash_left_behind_locks_nobody_out(locks: FileLocks, tmp_path: Path) -> None:
-    lock = locks.lock("ann")
-    lock.acquire()
-    [path] = tmp_path.iterdir()
-    lock.release()
-    path.touch()
-    lock.acquire()
-    lock.release()
-
-
-def test_a_refusal_leaves_no_file_open(locks: FileLocks) -> None:
-    lock = locks.lock("ann")
-    lock.acquire()
-    before = descriptors()
-    for _ in range(20):
-        with pytest.raises(MaildropInUse):
-            locks.lock("ann").acquire()
-    assert descriptors() == before
-    lock.release()
-    assert descriptors() == before - 1
-
-
-def test_a_folder_that_is_gone_is_made_again_and_closed_to_others(tmp_path: Path) -> None:
-    lock = FileLocks(tmp_path / "gone" / "too").lock("ann")
-    lock.acquire()
-    lock.release()
-    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "gone", tmp_path / "gone" / "too")] == [0o700] * 2
-
-
-def test_a_folder_that_cannot_be_made_is_a_state_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(StateError, match="cannot be locked"):
-        FileLocks(tmp_path / "file" / "locks").lock("ann").acquire()
-
-
-def test_a_lock_ends_even_where_its_file_cannot_be_removed(locks: FileLocks, tmp_path: Path) -> None:
-    lock = locks.lock("ann")
-    lock.acquire()
-    [path] = tmp_path.iterdir()
-    path.unlink()
-    path.mkdir()  # now unlink() fails, as it does on a file system that has become read-only
-    before = descriptors()
-    lock.release()
-    assert descriptors() == before - 1
-
-
-def test_a_lock_ends_with_the_process_that_holds_it(locks: FileLocks, tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(MaildropInUse):
-            locks.lock("ann").acquire()
-        holder.kill()
-        holder.wait()
-    lock = locks.lock("ann")
-    lock.acquire()
-    lock.release()
-
-
-def test_a_program_that_we_start_does_not_inherit_it(locks: FileLocks) -> None:
-    lock = locks.lock("ann")
-    lock.acquire()
-    with subprocess.Popen(["sleep", "600"], close_fds=False) as child:
-        lock.release()
-        again = locks.lock("ann")
-        again.acquire()
-        again.release()
-        child.kill()
-
-
-def test_many_threads_never_make_two_holders(locks: FileLocks) -> None:
+def test_many_threads_never_make_two_holders(locks: Locks, place: Place) -> None:
     holders: list[int] = []
     most = [0] * 16
     got = [0] * 16
     begin = threading.Barrier(16)
+    rounds = 40 if place.url else 400
 
     def hammer(number: int) -> None:
         begin.wait()
-        for _ in range(400):
+        for _ in range(rounds):
             lock = locks.lock("ann")
             try:
                 lock.acquire()
@@ -187,3 +92,55 @@ def test_many_threads_never_make_two_holders(locks: FileLocks) -> None:
     assert max(most) == 1
     assert sum(got) > 0
     locks.lock("ann").acquire()
+
+
+def test_what_is_released_here_is_free_elsewhere(state: State, start_state: OpenState) -> None:
+    here, there = (owner.locks(patience=PATIENCE_SECONDS) for owner in (state, start_state()))
+    for _ in range(2):
+        first, second = here.lock("ann"), there.lock("ann")
+        first.acquire()
+        first.release()
+        second.acquire()
+        second.release()
+
+
+def test_nobody_is_asked_to_end_where_the_first_session_stays(locks: Locks, start_state: OpenState) -> None:
+    first = locks.lock("ann")
+    first.acquire()
+    with pytest.raises(MaildropInUse):
+        start_state().locks(patience=1).lock("ann").acquire()
+    assert not first.is_wanted
+    first.release()
+
+
+def test_in_takeover_the_first_session_learns_that_it_is_to_end(start_state: OpenState) -> None:
+    one, other = (start_state().locks(LockMode.TAKEOVER) for _ in range(2))
+    first, second, unconcerned = one.lock("ann"), other.lock("ann"), one.lock("bob")
+    first.acquire()
+    unconcerned.acquire()
+    heir = threading.Thread(target=second.acquire)
+    heir.start()
+    wait_until_wanted(first)
+    assert not unconcerned.is_wanted
+    first.release()
+    heir.join()
+    with pytest.raises(MaildropInUse):
+        start_state().locks().lock("ann").acquire()
+    time.sleep(1)
+    assert not second.is_wanted
+
+
+def test_side_by_side_nobody_waits(state: State, start_state: OpenState) -> None:
+    sessions = [owner.locks(LockMode.SHARED).lock("ann") for owner in (state, state, start_state())]
+    for session in sessions:
+        session.acquire()
+    assert not any(session.is_wanted for session in sessions)
+    for session in sessions:
+        session.release()
+
+
+def wait_until_wanted(lock: MaildropLock) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not lock.is_wanted:
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -1,12 +1,18 @@
 """The time between two logins of a user, in all processes and across restarts."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import LoggedInTooRecently
-from gateway.store import FileLoginDelay
-from gateway.store.login_delay import SWEEP_SECONDS
+from gateway.ports import LoginDelay
+from gateway.store import State, login_delay
+from gateway.store.login_delay import SWEEP_SECONDS, FileLoginDelay
+from tests.servers.postgres import Postgres
+from tests.store.conftest import OpenState, Place
+
+PATIENCE_SECONDS = 10.0
 
 
 class Clock:
@@ -15,6 +21,78 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def is_admitted(delay: LoginDelay, name: str) -> bool:
+    try:
+        delay.admit(name)
+    except LoggedInTooRecently:
+        return False
+    return True
+
+
+def wait_until(delay: LoginDelay, name: str, *, admitted: bool) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while is_admitted(delay, name) is not admitted:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+# In every state
+
+
+def test_a_second_login_is_refused_wherever_the_first_one_was(state: State, start_state: OpenState) -> None:
+    here, elsewhere = state.login_delay(600), start_state().login_delay(600)
+    assert is_admitted(here, "ann")
+    here.logged_in("ann")
+    assert not is_admitted(here, "Ann")
+    wait_until(elsewhere, "ann", admitted=False)
+    assert is_admitted(elsewhere, "bob")
+    assert here.seconds == 600
+
+
+def test_once_the_delay_has_passed_it_is_admitted(state: State) -> None:
+    delay = state.login_delay(1)
+    delay.logged_in("ann")
+    assert not is_admitted(delay, "ann")
+    wait_until(delay, "ann", admitted=True)
+
+
+def test_without_a_delay_nobody_waits(state: State) -> None:
+    delay = state.login_delay(0)
+    delay.logged_in("ann")
+    assert is_admitted(delay, "ann")
+
+
+# In PostgreSQL
+
+
+def test_the_database_forgets_whom_it_need_not_know(
+    shared_postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = shared_postgres.new_database()
+    state = Place(tmp_path, url).open()
+    delay = state.login_delay(60)
+    for name in ("ann@example.com", "../bob", ""):
+        delay.logged_in(name)
+    names = "SELECT maildrop FROM pop3_gateway.login"
+    wait_for_rows(shared_postgres, url, 3)
+    assert not [name for (name,) in shared_postgres.run(url, names) if "ann" in name or "bob" in name]
+    shared_postgres.run(url, "UPDATE pop3_gateway.login SET moment = moment - interval '61 s'")
+    monkeypatch.setattr(login_delay, "SWEEP_SECONDS", 0.0)
+    delay.logged_in("cay")
+    wait_for_rows(shared_postgres, url, 1)
+    state.close()
+
+
+def wait_for_rows(server: Postgres, url: str, count: int) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while server.run(url, "SELECT count(*) FROM pop3_gateway.login") != [(count,)]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+# In files
 
 
 @pytest.fixture

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.imap import FakeImap
 from tests.gateway_process import GatewayProcess
 from tests.server.pop3_client import RawClient
+from tests.servers.fixtures import Mailbox, new_mailbox
+from tests.servers.tls import Certificates
 
+MAIL = [f"Subject: {word}\r\n\r\n".encode() for word in ("one", "two", "three")]
 WORKERS = 3
 TRIES = 200  # the system chooses the worker: one of three is missed so often once in 10 to the 35th
 
@@ -27,6 +31,19 @@ def is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@pytest.fixture
+def fake(certificates: Certificates) -> Iterator[FakeImap]:
+    with FakeImap(certificates) as running:
+        yield running
+
+
+@pytest.fixture
+def drop(fake: FakeImap) -> Mailbox:
+    made = new_mailbox(fake)
+    made.deliver(MAIL)
+    return made
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from tests.fuzz import corpus
-from tests.fuzz.targets import ahead, body, fetch, known, ledger, listing, mailbox, pop3, sasl
+from tests.fuzz.targets import ahead, body, fetch, known, ledger, listing, mailbox, pop3, proxy, sasl
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ TARGETS: dict[str, Target] = {
     "listing": Target(listing.run, listing.TOKENS, share=4),
     "mailbox": Target(mailbox.run, mailbox.TOKENS, share=8),
     "pop3": Target(pop3.run, pop3.TOKENS, share=8),
+    "proxy": Target(proxy.run, proxy.TOKENS),
     "sasl": Target(sasl.run, sasl.TOKENS),
 }
 

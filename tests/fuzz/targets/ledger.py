@@ -6,7 +6,9 @@ from random import Random
 
 from gateway.errors import StateError
 from gateway.maildrop import Memory
-from gateway.store import SqliteLedger
+from gateway.store.ledger import StoredLedger
+from gateway.store.schema import LEDGER
+from gateway.store.sqlite import SqliteDatabase
 from tests.fuzz.bugs import demand
 
 TOKENS = (
@@ -22,7 +24,7 @@ def run(octets: bytes, random: Random) -> str:
         file = Path(folder) / "ledger.sqlite"
         file.write_bytes(octets)
         try:
-            ledger = SqliteLedger(file)
+            ledger = StoredLedger(SqliteDatabase(file, LEDGER, lambda: None))
         except StateError as error:
             return _refused(error)
         try:

@@ -19,8 +19,9 @@ from gateway.imap import bodies, tls
 from gateway.imap.connections import Connections
 from gateway.imap.link import Timeouts
 from gateway.imap.listing import NoListings
-from gateway.imap.mailbox import Means, UpstreamMailbox
+from gateway.imap.mailbox import UpstreamMailbox
 from gateway.imap.mailboxes import UpstreamMailboxes
+from gateway.imap.means import Means
 from gateway.imap.transport import BLOCK_OCTETS, Transport
 from gateway.imap.warm import Limits
 from gateway.maildrop import Allowance, CommitPlan, OnDelete, Policy
@@ -181,6 +182,7 @@ class Session:
         self.log.append(repr(event))
 
     async def _read(self, mailbox: UpstreamMailbox, uid: int, most: int | None) -> str:
+        await asyncio.sleep(0)  # each command is a turn of the event loop
         if (held := mailbox.at_hand(uid, most)) is not None:
             demand(len(held) <= BLOCK_OCTETS, f"{len(held)} octets were read ahead")
             return "at hand"

@@ -65,7 +65,7 @@ def run(octets: bytes, random: Random) -> str:
     events: list[Event] = []
 
     async def converse(wire: Wire) -> str:
-        terms = Terms(conditions.tls_available, False, ATTEMPTS, 0.0)
+        terms = Terms("pop.example.com", conditions.tls_available, False, ATTEMPTS, 0.0)
         session = Session(rooms.services(), terms, wire.peer, events.append)
         conversation = Conversation(wire, session, PATIENCE, lambda: cast("ssl.SSLContext", None), events.append)
         client.watch(conversation._connection)

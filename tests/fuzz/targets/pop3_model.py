@@ -198,6 +198,7 @@ class Model:
 
     def _authenticating(self, line: bytes, status: bytes, text: bytes) -> str:
         self._state = self._authorization
+        line = b"" if line == b"=" else line  # as some clients write it
         if not _BASE64.fullmatch(line):
             self._want(False, status, line)
             return ""

@@ -1,0 +1,29 @@
+"""Invitations to the enrolment page, as the command line makes them."""
+
+import time
+
+from gateway.app.state import state_of
+from gateway.config import Settings
+from gateway.config.web import LISTEN
+from gateway.enrolment import PATH, Order, invite
+from gateway.errors import SettingsError
+from gateway.ports import Invitation
+
+
+def invitation_link(settings: Settings, order: Order, expires: float = 0.0) -> tuple[Invitation, str]:
+    """A new one, and the link to send to the person; `expires` in seconds since the epoch, 0: after a week.
+
+    Raises SettingsError where there is no page, or no application at the provider; BadRecord, StateError.
+    """
+    if not settings.web.listen:
+        raise SettingsError(f"there is no page to invite to: set web.listen, like {LISTEN}")
+    if not settings.web.address[1]:
+        raise SettingsError("web.listen: with port 0 nobody knows the link; write the port")
+    if order.provider:
+        settings.client(order.provider)
+    state = state_of(settings, lambda _: None)
+    try:
+        made, token = invite(state.invitations(), order, time.time(), expires)
+    finally:
+        state.close()
+    return made, f"{settings.web.outside.geturl()}{PATH}{token.reveal()}"

@@ -1,0 +1,57 @@
+"""What survives: the state that the settings name, and the accounts in it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gateway.config import Settings
+from gateway.ports import Vault
+from gateway.store import Keys, State, StateFolder, StoredVault, add_key, look_at, open_state
+from gateway.telemetry.events import Event, StateReplaced
+
+KEY_FILE = "vault.keys"
+
+
+def state_of(settings: Settings, emit: Callable[[Event], None]) -> State:
+    """Raises SettingsError and StateError."""
+    return open_state(settings.folder, settings.database, lambda file: emit(StateReplaced(file)))
+
+
+def look_at_state(settings: Settings) -> str | None:
+    """What a shared one says of itself. Raises SettingsError and StateError."""
+    return look_at(settings.database) if settings.database else None
+
+
+def open_vault(settings: Settings, state: State) -> StoredVault:
+    """The accounts. Nothing is made before there is to be one."""
+    configured = settings.accounts
+    keys = configured.keys.get_secret_value() if configured.keys else None
+    key_file = _key_file(settings, state.folder)
+    return state.vault(lambda may_be_new: Keys.of(keys, key_file, may_be_new=may_be_new))
+
+
+@contextlib.contextmanager
+def vault_of(settings: Settings) -> Iterator[Vault]:
+    """For the command line, beside a gateway that runs or not. Raises StateError."""
+    state = state_of(settings, lambda _: None)
+    try:
+        yield open_vault(settings, state)
+    finally:
+        state.close()
+
+
+def rotate_keys(settings: Settings) -> Iterator[int]:
+    """A new key, where they are in a file, and all secrets encrypted with the first one; see ports.Vault.
+
+    Raises StateError.
+    """
+    if not settings.accounts.keys:
+        folder = StateFolder(settings.folder)
+        with folder.alone():  # two would each lose the other's key
+            add_key(_key_file(settings, folder))
+    with vault_of(settings) as vault:
+        yield from vault.rotate()
+
+
+def _key_file(settings: Settings, folder: StateFolder) -> Path:
+    return settings.accounts.key_file or folder.path / KEY_FILE

@@ -1,0 +1,76 @@
+"""account list and show."""
+
+import sys
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from gateway.app.state import vault_of
+from gateway.cli.account.shared import as_json_option, found, login_argument
+from gateway.cli.account.shown import as_json_object, day, print_json, remedy_of, state_of, trouble_of, upstream_of
+from gateway.cli.options import settings, with_settings
+from gateway.ports import AppPassword, Renewal, StoredAccount
+
+
+@click.command("list", short_help="All accounts.")
+@as_json_option
+@with_settings
+def list_(as_json: bool, **given: Any) -> None:
+    """All accounts, with their passwords' labels."""
+    with vault_of(settings(**given)) as vault:
+        accounts = [] if vault.is_unused else list(vault.all())
+    if as_json:
+        print_json([as_json_object(known) for known in accounts])
+        return
+    table = Table("login", "upstream", "passwords", "last login", "state")
+    for known in accounts:
+        used = max((password.used for password in known.passwords), default=0.0)
+        labels = ", ".join(password.label or password.name for password in known.passwords)
+        table.add_row(known.login, upstream_of(known), labels or "none", day(used) or "never", state_of(known))
+    console = _console()
+    console.print(table if accounts else "no accounts yet; `pop3-gateway account add NAME` makes one")
+    for known in accounts:
+        if trouble_of(known):
+            console.print(f"{known.login}: {_state(known)}")
+
+
+@click.command(short_help="One account, and its passwords.")
+@login_argument
+@as_json_option
+@with_settings
+def show(login: str, as_json: bool, **given: Any) -> None:
+    """One account and what its passwords are for. No password is shown: none is kept so that it could be."""
+    with vault_of(settings(**given)) as vault:
+        known = found(vault, login)
+    if as_json:
+        print_json(as_json_object(known))
+        return
+    console = _console()
+    console.print(f"{known.login}: {upstream_of(known)}, since {day(known.created)}")
+    if known.grant is not None:
+        how = "signed in" if known.grant.renewal is Renewal.REFRESH else f"opened by {known.grant.renewal.value}"
+        console.print(f"{how} since {day(known.grant.since)}: {_state(known)}")
+    table = Table("name", "label", "made", "last login", "expires", "terms")
+    for password in known.passwords:
+        days = (day(password.created), day(password.used) or "never", day(password.expires) or "never")
+        table.add_row(password.name, password.label, *days, _terms(password))
+    console.print(table if known.passwords else "no passwords: nobody can log in")
+
+
+def _state(known: StoredAccount) -> str:
+    more = "; ".join(part for part in (trouble_of(known), remedy_of(known)) if part)
+    return ": ".join(part for part in (state_of(known), more) if part)
+
+
+def _terms(known: AppPassword) -> str:
+    said = ["read-only"] if known.read_only else []
+    said += [known.folder] if known.folder else []
+    said += [f"from {', '.join(known.networks)}"] if known.networks else []
+    return ", ".join(said)
+
+
+def _console() -> Console:
+    """Without markup: a label may be the words of whoever was invited."""
+    return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())

@@ -1,0 +1,63 @@
+"""What several of the account commands ask for and do."""
+
+import time
+from dataclasses import replace
+
+import click
+
+from gateway.accounts import made
+from gateway.cli.options import ask_secret
+from gateway.cli.providers import SignInOptions, guide, registered, way
+from gateway.cli.sign_in import Flow, granted
+from gateway.config import Settings
+from gateway.errors import NoSuchAccount, RegistrationRefused
+from gateway.maildrop import OnDelete
+from gateway.oauth import Client
+from gateway.ports import AppPassword, StoredAccount, Vault
+from gateway.sasl import Secret
+
+POLICIES = click.Choice([policy.value for policy in OnDelete])
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+label_option = click.option(
+    "--label", metavar="TEXT", default="", help="Where the password is used, for your memory."
+)
+
+
+def _text(_: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Octets that are none in this locale come as halves of characters (PEP 383)."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("that is no text in this terminal's encoding", param=parameter) from None
+    return value
+
+
+login_argument = click.argument("login", callback=_text)
+
+
+def found(vault: Vault, login: str) -> StoredAccount:
+    known = None if vault.is_unused else vault.find(login)
+    if known is None:
+        raise NoSuchAccount(f"there is no account {login}; `account list` tells which there are")
+    return known
+
+
+def new_password(chosen: Settings, known: StoredAccount, terms: made.Terms) -> tuple[AppPassword, Secret]:
+    return made.new_password(known, terms, time.time(), readable=chosen.accounts.readable_passwords)
+
+
+def signed_in(chosen: Settings, client: Client, account: StoredAccount, wishes: SignInOptions) -> StoredAccount:
+    """With a grant of the provider, newly given; a password that opened the mailbox is kept no longer.
+
+    Raises SettingsError, SignInNeeded, ProviderError, CannotListen.
+    """
+    client, registration = registered(chosen, client, wishes, account.grant)
+    flow, how = way(client, account.user, wishes, account.grant)
+    secret = Secret("")
+    if flow is Flow.PASSWORD:
+        secret = ask_secret(f"Password of {account.user} at {client.provider.title}")
+    try:
+        grant = granted(client, registration, flow, account.user, secret, how)
+    except RegistrationRefused as error:
+        raise RegistrationRefused(f"{error}\nSee {guide(client.provider.name)} for what to do.") from error
+    return replace(account, secret=secret, grant=grant)
