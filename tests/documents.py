@@ -69,7 +69,7 @@ def _row(provider: Provider) -> str:
     }
     name = f"`{provider.name}`"
     title = f"[{provider.title}]({provider.registered_at})" if provider.registered_at else provider.title
-    server = f"`{provider.upstream.removeprefix('imaps://')}`"
+    server = f"`{provider.upstream.removeprefix('imaps://')}`" if provider.upstream else "`upstream` says it"
     return f"| {name} | {title} | {server} | {', '.join(way for way in ways if ways[way])} | {provider.remark} |"
 
 

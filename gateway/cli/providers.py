@@ -12,8 +12,8 @@ from gateway.cli.options import browser_at_hand, client_secret
 from gateway.cli.sign_in import PATIENCE_SECONDS, Flow, Way, usual
 from gateway.cli.terminal import say
 from gateway.config import Settings
-from gateway.errors import LookupFailed
-from gateway.oauth import Client, Provider, guess
+from gateway.errors import LookupFailed, SettingsError
+from gateway.oauth import PROVIDERS, Client, Provider, guess
 from gateway.ports import Grant, Registration, Renewal
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -78,7 +78,10 @@ def with_sign_in(command: _F) -> _F:
 
 def named(chosen: Settings, name: str) -> Client:
     """With an application or without. Raises SettingsError."""
-    return chosen.clients().get(name) or chosen.client(name)
+    client = chosen.clients().get(name) or chosen.client(name)
+    if name in PROVIDERS and not client.provider.scopes:
+        raise SettingsError(f"oauth.{name}.scopes is needed: {client.provider.title} documents none for IMAP")
+    return client
 
 
 def guessed(chosen: Settings, address: str) -> Client | None:

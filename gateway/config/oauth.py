@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,8 +19,9 @@ from gateway.sasl import Secret
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _TENANT = re.compile(r"[A-Za-z0-9.-]+")
-# What the table says of a provider that is known.
+# What the table says of a provider that is known; but these two it may leave open.
 _DESCRIBING = ("issuer", "authorization", "token", "device", "revocation", "scopes", "mechanism", "upstream")
+_OPEN = ("scopes", "upstream")
 
 
 def _checked(check: Callable[[str], Any]) -> AfterValidator:
@@ -61,7 +63,7 @@ class Application(Section):
     tenant: Annotated[str, _checked(_tenant)] = Field(
         default="",
         description="Microsoft: whose mailboxes, by domain or number; consumers for those that are nobody's "
-        "employees, organizations for all others; without one it is either",
+        "employees, organizations for all others; without one it is either. Zoho: the data centre",
     )
     certificate: Path | None = Field(
         default=None,
@@ -85,13 +87,14 @@ class Application(Section):
     revocation: _Endpoint = Field(default="", description="where we give back what is needed no more")
     scopes: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
         default=(),
-        description="of another provider: what to ask for, so that IMAP takes the token, and again later",
+        description="of another provider and of Zoho: what to ask for, so that IMAP takes a token, also later",
     )
     mechanism: Literal["XOAUTH2", "OAUTHBEARER"] = Field(
         default="XOAUTH2", description="of another provider: the one to be preferred"
     )
     upstream: Annotated[str, _checked(endpoint_of)] = Field(
-        default="", description="of another provider: its IMAP server, as upstream: has it; default that one"
+        default="",
+        description="of another provider and of Zoho: its IMAP server, as upstream: has it; default that one",
     )
 
     @model_validator(mode="after")
@@ -110,7 +113,8 @@ class Application(Section):
         return self
 
     def _demand_registration_only(self, known: Provider) -> None:
-        if said := [key for key in _DESCRIBING if key in self.model_fields_set]:
+        settled = [key for key in _DESCRIBING if key not in _OPEN or getattr(known, key)]
+        if said := [key for key in settled if key in self.model_fields_set]:
             raise ValueError(
                 f"{said[0]} of {known.title} is known; leave it out, or give the provider another name"
             )
@@ -118,6 +122,8 @@ class Application(Section):
             raise ValueError(f"{known.title} has no tenants; leave tenant out")
         if self.service_account and Renewal.ASSERTION not in known.renewals:
             raise ValueError(f"{known.title} has no service accounts; leave service_account out")
+        if not known.scopes and not self.scopes:
+            raise ValueError(f"scopes are needed: {known.title} documents none for IMAP; ask it what to write")
 
     def _demand_endpoints(self) -> None:
         if self.tenant:
@@ -132,9 +138,13 @@ class Application(Section):
 
     def client(self) -> Client:
         known = PROVIDERS.get(self.name)
-        provider = known.at_tenant(self.tenant) if known else self._provider()
+        provider = self._completed(known) if known else self._provider()
         secret = Secret(self.client_secret.get_secret_value()) if self.client_secret else None
         return Client(provider, self.client_id, secret, self.certificate, self.service_account, self.ca_file)
+
+    def _completed(self, known: Provider) -> Provider:
+        said = {key: getattr(self, key) for key in _OPEN if getattr(self, key)}
+        return replace(known.at_tenant(self.tenant), **said)
 
     def _provider(self) -> Provider:
         return Provider(

@@ -7,7 +7,7 @@ from gateway.maildrop import OnDelete
 from gateway.ports import Registration, Renewal
 from gateway.sasl import Secret
 
-TENANT = "{tenant}"  # in endpoints: whose directory is meant, at a provider that has many
+TENANT = "{tenant}"  # in endpoints: whose directory, or which data centre, at a provider that has many
 SHARED_TENANTS = frozenset({"common", "organizations", "consumers"})  # Microsoft's words for whichever it is
 
 _ENDPOINTS = ("authorization", "token", "device", "revocation", "issuer")
@@ -25,7 +25,7 @@ class Provider:
     device: str = ""  # endpoint: RFC 8628 section 3.1
     revocation: str = ""  # endpoint: RFC 7009
     issuer: str = ""  # what it calls itself (RFC 9207); with `token` "", whom to ask for the endpoints (RFC 8414)
-    scopes: tuple[str, ...] = ()  # to open one mailbox, and again later
+    scopes: tuple[str, ...] = ()  # to open one mailbox, and again later; none in the table: the settings say them
     application_scopes: tuple[str, ...] = ()  # to open all, with client credentials; none: the same
     asked: tuple[tuple[str, str], ...] = ()  # further parameters of an authorization request
     basic: bool = False  # client_secret_basic, where client_secret_post is not taken (RFC 6749 section 2.3.1)

@@ -191,6 +191,26 @@ _ROWS = (
         registered_at="https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index",
         sources=("https://id.vk.com/about/business/go/docs/ru/vkid/latest/oauth/oauth-mail/index",),
     ),
+    Provider(
+        "zoho",
+        "Zoho",
+        "",  # imap or imappro, in each data centre another
+        authorization="https://accounts.zoho.{tenant}/oauth/v2/auth",
+        token="https://accounts.zoho.{tenant}/oauth/v2/token",
+        # Its device flow has grant types and answers of its own, so there is no device endpoint here.
+        asked=(("access_type", "offline"), ("prompt", "consent")),  # else there is no refresh token
+        tenant="com",
+        domains=("zoho.com", "zoho.eu", "zoho.in", "zohomail.com", "zohomail.eu", "zohomail.in"),
+        exchangers=("mx.zoho.com", "mx.zoho.eu", "mx.zoho.in", "mx.zoho.com.au", "mx.zoho.jp"),
+        registered_at="https://api-console.zoho.com/",
+        remark="it documents no scope for IMAP: ask it for one, or take an app password; `tenant` is the data "
+        "centre: com, eu, in, com.au, jp",
+        sources=(
+            "https://www.zoho.com/mail/help/api/using-oauth-2.html",
+            "https://zoho.com/accounts/protocol/oauth/web-apps/protocol-flow.html",
+            "https://zoho.com/accounts/protocol/oauth/devices/initiation-request.html",
+        ),
+    ),
 )
 
 PROVIDERS: dict[str, Provider] = {row.name: row for row in _ROWS}

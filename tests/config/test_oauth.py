@@ -35,6 +35,13 @@ def test_a_tenant_goes_into_the_endpoints(loaded: Loader) -> None:
     assert usual.provider.token == "https://login.microsoftonline.com/common/oauth2/v2.0/token"
 
 
+def test_what_a_known_provider_leaves_open_is_said_here(loaded: Loader) -> None:
+    written = "{client_id: abc, tenant: eu, scopes: mail.imap, upstream: imaps://imappro.zoho.eu}"
+    provider = oauth(loaded, f"zoho: {written}").client("zoho").provider
+    assert provider.token == "https://accounts.zoho.eu/oauth/v2/token"
+    assert (provider.scopes, provider.upstream) == (("mail.imap",), "imaps://imappro.zoho.eu")
+
+
 def test_another_provider_has_its_endpoints_here(loaded: Loader) -> None:
     written = (
         "{client_id: abc, token: https://id.example.org/token, device: http://127.0.0.1:8080/device, "
@@ -137,6 +144,8 @@ def test_a_variable_that_is_none_is_told(fault: Fault, name: str) -> None:
             "oauth.google: token of Google is known; leave it out, or give",
         ),
         ("google: {client_id: a, scopes: x}", "oauth.google: scopes of Google is known"),
+        ("zoho: {client_id: a}", "oauth.zoho: scopes are needed: Zoho documents none for IMAP; ask it"),
+        ("zoho: {client_id: a, scopes: x, token: https://h/}", "oauth.zoho: token of Zoho is known"),
         ("google: {client_id: a, tenant: b}", "oauth.google: Google has no tenants"),
         ("microsoft365: {client_id: a, tenant: a/b}", "oauth.microsoft365.tenant: 'a/b' is no tenant; write its"),
         ("microsoft365: {service_account: a}", "oauth.microsoft365: Microsoft 365 has no service accounts"),
