@@ -8,7 +8,6 @@ __all__ = [
     "Flow",
     "Way",
     "demand",
-    "demand_renewal",
     "granted",
     "offered",
     "possible",
