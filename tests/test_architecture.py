@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
     "store": {"errors", "maildrop", "ports", "sasl"},
     "oauth": {"errors", "maildrop", "naming", "ports", "sasl", "telemetry"},
     # The settings choose among the providers that oauth knows.
-    "config": {"errors", "guesses", "maildrop", "naming", "oauth", "ports", "sasl"},
+    "config": {"errors", "guesses", "maildrop", "naming", "networks", "oauth", "ports", "sasl"},
     "telemetry": set(),
     "ports": {"errors", "maildrop", "sasl"},
     "pop3": {"errors"},

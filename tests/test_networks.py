@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.networks import is_within, site_of
+from gateway.networks import is_within, network_of, site_of
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,17 @@ def test_a_place_is_an_ipv4_address_or_an_ipv6_customer(address: str, site: str)
 )
 def test_an_address_is_looked_for_in_networks_of_both_families(address: str, inside: bool) -> None:
     assert is_within(address, [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]) is inside
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("192.0.2.1", "192.0.2.1/32"),
+        ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+        ("2001:db8::/32", "2001:db8::/32"),
+    ],
+)
+def test_a_network_of_ipv4_may_be_written_in_ipv6_s_form(written: str, meant: str) -> None:
+    assert network_of(written) == ip_network(meant)

@@ -14,6 +14,7 @@ from gateway.sasl import HASHES, ITERATIONS, Key, Secret, prepared, scram_keys
 # No capitals, which a printer's panel has on another page, and nothing that looks like something else.
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 GROUPS, GROUP_LETTERS = 4, 4  # sixteen of 31: 79 bits
+_BETWEEN = str.maketrans("", "", "- ")
 NAME_LETTERS = 6
 SALT_OCTETS = 16
 # RFC 9106 section 4's second choice has 64 MiB; what is hashed here no dictionary has, and many log in at once.
@@ -47,6 +48,16 @@ def forms(name: str, password: Secret, salt: bytes, *, readable: bool) -> tuple[
     said = password.reveal()
     scram = {algorithm: scram_keys(algorithm, said, salt, ITERATIONS) for algorithm in HASHES}
     return Key(name, password if readable else None, scram), _hash(password, salt)
+
+
+def as_shown(typed: str) -> str:
+    """A password that may have been made here, as it was shown: a panel with capitals only, or no hyphen, is no
+    reason to lock its owner out. Any other is as it is.
+    """
+    letters = typed.translate(_BETWEEN).lower()
+    if len(letters) != GROUPS * GROUP_LETTERS or not set(letters) <= set(ALPHABET):
+        return typed
+    return "-".join(letters[at : at + GROUP_LETTERS] for at in range(0, len(letters), GROUP_LETTERS))
 
 
 class Checker:
@@ -91,5 +102,5 @@ class Checker:
 
 def _hash(secret: Secret, salt: bytes) -> str:
     """In argon2's own form, parameters included. RFC 4616 section 2 has SASLprep for PLAIN, too."""
-    said = prepared(secret.reveal()).encode()
+    said = as_shown(prepared(secret.reveal())).encode()
     return hash_secret(said, salt, HASH_PASSES, HASH_KIB, 1, HASH_OCTETS, Type.ID).decode("ascii")

@@ -5,12 +5,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from ipaddress import ip_network
 from typing import Any
 
 from gateway.accounts.app_passwords import SALT_OCTETS, forms, generate, generate_name
 from gateway.errors import BadRecord
 from gateway.maildrop import OnDelete
+from gateway.networks import network_of
 from gateway.ports import AppPassword, Grant, Renewal, StoredAccount
 from gateway.sasl import Secret
 
@@ -122,7 +122,7 @@ def new_password(
 
 def _network(text: str) -> str:
     try:
-        return str(ip_network(text))
+        return str(network_of(text))
     except ValueError as error:
         raise BadRecord(f"{error}; a network is like 192.0.2.0/24 or 2001:db8::/48") from None
 

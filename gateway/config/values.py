@@ -1,11 +1,13 @@
 """What a setting's value may look like: numbers, times, numbers of processes, networks."""
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
+
+from gateway.networks import Network, network_of
 
 MOST_WORKERS = 64  # more processes than this on one machine are a slip of the keyboard
 DAY = 86400  # seconds
@@ -55,14 +57,14 @@ def _workers(value: Any) -> Any:
 Workers = Annotated[int | Literal["auto"], PlainValidator(_workers)]
 
 
-def _network(value: Any) -> IPv4Network | IPv6Network:
+def _network(value: Any) -> Network:
     try:
-        return ip_network(str(value))
+        return network_of(str(value))
     except ValueError as error:  # "has host bits set" is one of them
         raise ValueError(f"{error}; write it like 10.0.0.0/8, 192.0.2.1 or 2001:db8::/32") from None
 
 
-def _networks(value: Any) -> tuple[IPv4Network | IPv6Network, ...]:
+def _networks(value: Any) -> tuple[Network, ...]:
     """One or many; in a text, with commas or spaces between."""
     if isinstance(value, str):
         value = value.replace(",", " ").split() or [value]
@@ -89,7 +91,7 @@ def _name_server(value: Any) -> Any:
 
 
 NameServer = Annotated[str, BeforeValidator(_name_server)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], PlainValidator(_networks)]
+Networks = Annotated[tuple[Network, ...], PlainValidator(_networks)]
 
 
 def state_place(value: Any) -> Path | SecretStr:

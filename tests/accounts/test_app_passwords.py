@@ -74,6 +74,30 @@ def test_a_password_is_known_however_its_accents_are_typed() -> None:
     assert name_of(Checker().find(Secret("caf\u00e9"), made.salt, made.passwords)) == made.passwords[0].name
 
 
+@pytest.mark.parametrize(
+    ("typed", "is_it"),
+    [
+        ("k7mw-3xnp-hq2d-9rzt", True),
+        ("k7mw3xnphq2d9rzt", True),
+        ("K7MW-3XNP-HQ2D-9RZT", True),
+        ("K7MW 3XNP HQ2D 9RZT", True),
+        ("k7mw-3xnp-hq2d-9rz", False),
+        ("k7mw_3xnp_hq2d_9rzt", False),
+    ],
+)
+def test_one_that_was_made_here_is_known_however_a_panel_has_it(typed: str, is_it: bool) -> None:
+    stored = account("k7mw-3xnp-hq2d-9rzt")
+    found = Checker().find(Secret(typed), stored.salt, stored.passwords)
+    assert (found is not None) is is_it
+
+
+def test_one_that_somebody_has_chosen_is_known_as_it_is_only() -> None:
+    stored = account("Open-Sesame")
+    assert Checker().find(Secret("Open-Sesame"), stored.salt, stored.passwords) is not None
+    assert Checker().find(Secret("open-sesame"), stored.salt, stored.passwords) is None
+    assert Checker().find(Secret("OpenSesame"), stored.salt, stored.passwords) is None
+
+
 def test_a_wrong_one_costs_one_hash_whatever_there_is_to_compare_it_with(hashed: list[bytes]) -> None:
     several, one = account("a", "b", "c"), account("a")
     hashed.clear()
