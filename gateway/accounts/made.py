@@ -98,8 +98,7 @@ def new_password(
 
     Raises BadRecord.
     """
-    if terms.expires and terms.expires <= now:
-        raise BadRecord("a password that has expired already opens nothing")
+    demand_possible(terms, now)
     password = given or Secret(generate())
     name = generate_name([known.name for known in account.passwords])
     key, hashed = forms(name, password, account.salt, readable=readable)
@@ -118,6 +117,14 @@ def new_password(
     )
     _demand_usable(made)
     return made, password
+
+
+def demand_possible(terms: Terms, now: float) -> None:
+    """Raises BadRecord where a password would never open anything."""
+    if terms.expires and terms.expires <= now:
+        raise BadRecord("a password that has expired already opens nothing")
+    for network in terms.networks:
+        _network(network)
 
 
 def _network(text: str) -> str:

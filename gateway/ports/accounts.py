@@ -139,6 +139,9 @@ class Vault(Protocol):
     def remove(self, login: str) -> None:
         """With its passwords. Raises NoSuchAccount."""
 
+    def change(self, account: StoredAccount) -> None:
+        """What it opens: `upstream`, `user`, `folder`, `on_delete`. Raises NoSuchAccount."""
+
     def set_secret(self, login: str, secret: Secret) -> None:
         """Raises NoSuchAccount."""
 

@@ -124,6 +124,14 @@ class StoredVault:
             database.execute("DELETE FROM app_password WHERE login=?", (_key(login),))
             database.execute("DELETE FROM account WHERE login=?", (_key(login),))
 
+    def change(self, account: StoredAccount) -> None:
+        values = (account.upstream, account.user, account.folder, _said(account.on_delete), _key(account.login))
+        with self._database.writing() as database:
+            _demand(database, account.login)
+            database.execute(
+                "UPDATE account SET upstream=?, user_there=?, folder=?, on_delete=? WHERE login=?", values
+            )
+
     def set_secret(self, login: str, secret: Secret) -> None:
         encrypted = self._encrypt(secret.reveal())
         with self._database.writing() as database:

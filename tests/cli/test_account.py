@@ -99,6 +99,51 @@ def test_all_that_an_account_can_have(call: Call) -> None:
     assert (password["read_only"], password["folder"], password["expires"]) == (True, "S", "2027-02-01 00:00")
 
 
+def test_the_first_password_may_be_bound_as_any_other(call: Call) -> None:
+    terms = ["--read-only", "--network", "10.0.0.0/8", "--expires", "2127-01-31"]
+    call("account", "add", "ann", "--on-delete", "flag", *terms, "--no-check", said="secret\n")
+    shown = call("account", "show", "ann").stdout
+    assert "ann: the usual upstream, on_delete: flag, since" in shown
+    assert "read-only, from 10.0.0.0/8" in shown
+    assert "2127-02-01" in shown
+
+
+def test_what_is_shown_is_whole_in_a_file(call: Call) -> None:
+    login, label = f"{'long' * 40}@example.org", "a label of " + "many words " * 20
+    call("account", "add", login, "--label", label.strip(), "--no-check", said="secret\n")
+    for command in (["list"], ["show", login]):
+        shown = call("account", *command).stdout
+        assert login in shown
+        assert label.strip() in shown
+
+
+def test_a_mailbox_that_moves_keeps_its_passwords(call: Call, drop: Mailbox) -> None:
+    call("account", "add", "ann", "--no-check", said=f"{drop.password}\n")
+    before = told(call("account", "show", "ann", "--json"))
+    assert isinstance(before, dict)
+    result = call("account", "change", "ann", "--user", drop.user, "--on-delete", "keep")
+    assert f"logged in as {drop.user}: INBOX has 0 messages" in result.stderr
+    assert "fetch what is there as new" in result.stderr
+    assert told(call("account", "show", "ann", "--json")) == before | {"user": drop.user, "on_delete": "keep"}
+    call("account", "change", "ann", "--user", "", "--on-delete", "", "--no-check")
+    assert told(call("account", "show", "ann", "--json")) == before
+
+
+def test_a_change_that_would_not_work_is_not_made(call: Call, drop: Mailbox) -> None:
+    call("account", "add", drop.user, said=f"{drop.password}\n")
+    before = told(call("account", "list", "--json"))
+    assert "login as nobody" in refusal(call("account", "change", drop.user, "--user", "nobody"))
+    assert "here it is imaps://" in refusal(call("account", "change", drop.user, "--server", "pop3://h"))
+    assert "nothing would change" in call("account", "change", drop.user, "--user", drop.user).stderr
+    assert told(call("account", "list", "--json")) == before
+
+
+def test_a_name_that_is_a_folder_of_another_is_no_account(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POP3_GATEWAY_MAILDROP_FOLDER_SEPARATOR", "/")
+    told_so = "ann/Lists is the folder Lists of ann (maildrop.folder_separator): add ann"
+    assert told_so in refusal(call("account", "add", "ann/Lists", "--no-check", said="secret\n"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -110,6 +155,9 @@ def test_all_that_an_account_can_have(call: Call) -> None:
         (["upstream-password", "bob"], "there is no account bob"),
         (["password", "add", "bob"], "there is no account bob"),
         (["password", "revoke", "bob", "x"], "there is no account bob"),
+        (["change", "bob", "--folder", "x"], "there is no account bob"),
+        (["add", "ann", "--network", "10.0.0.1/8"], "has host bits set; a network is like"),
+        (["add", "ann", "--expires", "2001-01-01"], "has expired already"),
         (["password", "add", "bob", "--expires", "soon"], "write it like 2027-01-31"),
         (["add", "ann", "--label", "a\nb", "--no-check"], "the label has control characters"),
         (["add", "ann", "--user", "\udcff", "--no-check"], "the user has control characters"),
@@ -186,13 +234,15 @@ def test_a_list_of_an_operators_own(call: Call, tmp_path: Path) -> None:
         '{"login": "dan", "secret": "\\ud800"}',
         '{"login": "dan", "secret": "s", "upstream": "pop3://h"}',
         "[" * 100_000,
+        '{"login": "eve"}',
         '{"login": "cid", "secret": "s"}',
     ]
-    file.write_text("\n".join(lines))
+    file.write_text("\n".join(lines), encoding="utf-8-sig")  # as Windows has it
     result = call("account", "import", str(file))
     wrong = [line.partition(":")[0] for line in result.stderr.splitlines() if line.startswith("line")]
-    assert wrong == [f"line {number}" for number in range(3, 9)]
-    assert "2 accounts taken, 6 not" in result.stderr
+    assert wrong == [f"line {number}" for number in range(3, 10)]
+    assert "line 9: eve has neither secret nor provider" in result.stderr
+    assert "2 accounts taken, 7 not" in result.stderr
     accounts = told(call("account", "list", "--json"))
     assert isinstance(accounts, list)
     assert [account["login"] for account in accounts] == ["ann", "cid"]

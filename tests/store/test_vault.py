@@ -143,10 +143,24 @@ def test_what_is_changed_is_changed_and_nothing_else(vault: StoredVault) -> None
     assert vault.find("bob") == PLAIN
 
 
+def test_a_mailbox_may_move_and_its_passwords_stay(vault: StoredVault) -> None:
+    vault.add(ACCOUNT)
+    vault.add(PLAIN)
+    moved = replace(
+        ACCOUNT, upstream="imaps://imap.example.net", user="u", folder="Archive", on_delete=OnDelete.FLAG
+    )
+    vault.change(replace(moved, secret=Secret("another"), passwords=()))
+    assert vault.find(ACCOUNT.login) == moved
+    vault.change(replace(moved, upstream="", folder="", on_delete=None))
+    assert vault.find(ACCOUNT.login) == replace(moved, upstream="", folder="", on_delete=None)
+    assert vault.find("bob") == PLAIN
+
+
 def test_what_is_not_there_cannot_be_changed(vault: StoredVault) -> None:
     vault.add(PLAIN)
     changes: list[Callable[[], None]] = [
         lambda: vault.remove("ann"),
+        lambda: vault.change(ACCOUNT),
         lambda: vault.set_secret("ann", Secret("x")),
         lambda: vault.set_grant("ann", GRANT),
         lambda: vault.add_password("ann", PASSWORD),

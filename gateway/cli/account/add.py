@@ -8,14 +8,15 @@ from typing import Any
 import click
 
 from gateway.accounts import made
+from gateway.app.names import folder_names
 from gateway.app.state import vault_of
 from gateway.cli.account.shared import (
     POLICIES,
     as_json_option,
-    label_option,
     login_argument,
     new_password,
     signed_in,
+    with_terms,
 )
 from gateway.cli.account.shown import show_once
 from gateway.cli.account.trial import try_login
@@ -39,7 +40,7 @@ from gateway.sasl import Secret
 @click.option("--password", is_flag=True, help="The upstream takes a password: do not look who has the mailbox.")
 @click.option("--master", is_flag=True, help="Without a password there: upstream.master logs in for it.")
 @click.option("--no-check", is_flag=True, help="Do not try the login at the upstream.")
-@label_option
+@with_terms
 @as_json_option
 @with_sign_in
 @with_settings
@@ -52,7 +53,7 @@ def add(
     password: bool,
     master: bool,
     no_check: bool,
-    label: str,
+    terms: made.Terms,
     as_json: bool,
     wishes: SignInOptions,
     **given: Any,
@@ -65,6 +66,7 @@ def add(
     chosen = settings(**given)
     chosen.endpoint(server)  # raises where it is no URL of ours
     _demand_free(chosen, login)
+    made.demand_possible(terms, time.time())
     if (password or master) and not wishes.are_none:
         raise click.UsageError("a sign-in at a provider takes the place of --password and --master; leave one out")
     client = None if password or master else _client(chosen, login, wishes, elsewhere=bool(user or server))
@@ -84,10 +86,13 @@ def add(
         new = made.with_secret(new, ask_secret(f"Password of {new.user} at the upstream"))
     if not no_check:
         try_login(chosen, new)
-    _store(chosen, new, made.Terms(label), as_json=as_json)
+    _store(chosen, new, terms, as_json=as_json)
 
 
 def _demand_free(chosen: Settings, login: str) -> None:
+    name, folder = folder_names(chosen).split(login)
+    if folder:
+        raise BadRecord(f"{login} is the folder {folder} of {name} (maildrop.folder_separator): add {name}")
     with vault_of(chosen) as vault:
         if not vault.is_unused and vault.find(login):
             raise BadRecord(f"there is an account {login} already; `account show {login}` tells of it")

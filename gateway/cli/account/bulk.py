@@ -75,6 +75,8 @@ def import_(lines: Path, **given: Any) -> None:
 def _take(chosen: Settings, accounts: Vault, record: Mapping[str, Any]) -> None:
     new = _read(accounts, record, readable=chosen.accounts.readable_passwords)
     chosen.endpoint(new.upstream)  # raises where it is no URL of ours
+    if not (new.secret.reveal() or new.grant or (chosen.upstream.master.user and not new.upstream)):
+        raise BadRecord(f"{new.login} has neither secret nor provider, and there is no upstream.master for it")
     if "login" in record and new.grant is not None:
         demand(chosen.client(new.grant.provider), Flow.of(new.grant.renewal))
     accounts.add(new)
@@ -101,7 +103,7 @@ def _parsed(line: str) -> Mapping[str, Any]:
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """With their numbers, and a bar that shows how far it is. Raises BadRecord."""
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadRecord(f"{file}: {error}") from error
     lines = text.split("\n")  # and at nothing else that is a line's end somewhere: a label may have it

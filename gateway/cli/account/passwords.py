@@ -1,12 +1,13 @@
 """account password: add and revoke."""
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from gateway.accounts import made
 from gateway.app.state import vault_of
-from gateway.cli.account.shared import POLICIES, as_json_option, found, label_option, login_argument, new_password
+from gateway.cli.account.shared import POLICIES, as_json_option, found, login_argument, new_password, with_terms
 from gateway.cli.account.shown import show_once
 from gateway.cli.options import settings, with_settings
 from gateway.maildrop import OnDelete
@@ -19,28 +20,16 @@ def password() -> None:
 
 @password.command("add", short_help="Make a further password; it is shown this once.")
 @login_argument
-@label_option
-@click.option("--read-only", is_flag=True, help="DELE is believed, and the mailbox keeps all.")
+@with_terms
 @click.option("--folder", metavar="NAME", default="", help="Another folder than the account's.")
-@click.option("--network", "networks", metavar="NET", multiple=True, help="Only from there; may be repeated.")
-@click.option("--expires", metavar="DAY", default="", help="The last day that it is good, like 2027-01-31 (UTC).")
 @click.option("--on-delete", type=POLICIES, help="Another policy than the account's.")
 @as_json_option
 @with_settings
 def add_password(
-    login: str,
-    label: str,
-    read_only: bool,
-    folder: str,
-    networks: tuple[str, ...],
-    expires: str,
-    on_delete: str | None,
-    as_json: bool,
-    **given: Any,
+    login: str, terms: made.Terms, folder: str, on_delete: str | None, as_json: bool, **given: Any
 ) -> None:
     """Make a further password for LOGIN. It is shown this once."""
-    policy = OnDelete(on_delete) if on_delete else None
-    terms = made.Terms(label, made.expires_at(expires), read_only, folder, networks, policy)
+    terms = replace(terms, folder=folder, on_delete=OnDelete(on_delete) if on_delete else None)
     chosen = settings(**given)
     with vault_of(chosen) as vault:
         known = found(vault, login)

@@ -1,7 +1,10 @@
 """What several of the account commands ask for and do."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
+from typing import Any, TypeVar
 
 import click
 
@@ -16,11 +19,34 @@ from gateway.oauth import Client
 from gateway.ports import AppPassword, StoredAccount, Vault
 from gateway.sasl import Secret
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 POLICIES = click.Choice([policy.value for policy in OnDelete])
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 label_option = click.option(
     "--label", metavar="TEXT", default="", help="Where the password is used, for your memory."
 )
+
+_TERMS = (
+    click.option("--read-only", is_flag=True, help="DELE is believed, and the mailbox keeps all."),
+    click.option("--network", "networks", metavar="NET", multiple=True, help="Only from there; may be repeated."),
+    click.option(
+        "--expires", metavar="DAY", default="", help="The last day that it is good, like 2027-01-31 (UTC)."
+    ),
+)
+
+
+def with_terms(command: _F) -> _F:
+    """Adds what a password is good for, apart from its folder and policy; the command gets it as `terms`."""
+
+    @wraps(command)
+    def packed(label: str, read_only: bool, networks: tuple[str, ...], expires: str, **given: Any) -> Any:
+        terms = made.Terms(label, made.expires_at(expires), read_only, networks=networks)
+        return command(terms=terms, **given)
+
+    for option in (*reversed(_TERMS), label_option):
+        packed = option(packed)
+    return packed  # type: ignore[return-value]
 
 
 def _text(_: click.Context, parameter: click.Parameter, value: str) -> str:

@@ -1,7 +1,9 @@
 """The login at the upstream, tried before anything of it is stored."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from gateway.app.tokens import opened_by, opening_of
 from gateway.cli.providers import guide
 from gateway.cli.terminal import say
 from gateway.config import Settings
@@ -9,6 +11,9 @@ from gateway.errors import BadCredentials, BadRecord, GatewayError, TokenRefused
 from gateway.oauth import Provider
 from gateway.ports import Account, Endpoint, Grant, StoredAccount
 from gateway.sasl import Bearer, Credentials
+
+if TYPE_CHECKING:
+    from gateway.imap.probe import Mailbox
 
 # Exchange, to the first command after a login with a token that may not open this mailbox.
 _NOT_HIS = "authenticated but not connected"
@@ -28,7 +33,20 @@ def try_login(chosen: Settings, new: StoredAccount) -> None:
         if new.grant is None or not refused:
             raise
         raise TokenRefused(_why(error, new, _provider(chosen, new.grant))) from error
-    say(f"logged in as {new.user}: {folder} has {len(mailbox.snapshot)} messages")
+    _tell(new, folder, mailbox)
+
+
+def try_kept(chosen: Settings, changed: StoredAccount) -> None:
+    """The same for one that is stored, with what opens it already. Raises GatewayError."""
+    from gateway.cli.check import look_at  # noqa: PLC0415 - see above
+
+    with opened_by(chosen, changed.login) as (_, tokens):
+        account = opening_of(chosen, chosen.maildrop.folder).account(changed)
+        _tell(changed, account.folder, look_at(chosen, account, tokens))
+
+
+def _tell(known: StoredAccount, folder: str, mailbox: "Mailbox") -> None:
+    say(f"logged in as {known.user}: {folder} has {len(mailbox.snapshot)} messages")
 
 
 def _endpoint(chosen: Settings, new: StoredAccount) -> Endpoint:
