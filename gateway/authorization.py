@@ -16,6 +16,7 @@ from gateway.pop3 import Change, Command, Offer, Reply, capabilities, challenge,
 from gateway.ports import Account, Channel, Mailbox, MaildropLock, Peer, Services, Terms, Visit
 from gateway.sasl import (
     MECHANISMS,
+    TOKEN_REFUSALS,
     Bearer,
     Certified,
     Claim,
@@ -51,6 +52,7 @@ class Authorization:
         self._emit = emit
         self._name: str | None = None
         self._exchange: Exchange | None = None
+        self._held_back: Reply | None = None  # to a token that was refused, until the client has read why
         self._visit: Visit | None = None  # of the login under way, once a name is known
         self._failures = 0
         self._asked = 0.0  # when the command came that is being answered, by the event loop's clock
@@ -122,12 +124,14 @@ class Authorization:
 
     def cancel(self, why: str) -> Reply:
         """The SASL exchange ends without a login."""
+        held_back, self._held_back = self._held_back, None
         self._exchange = self._visit = None
-        return err(why, "AUTH", change=Change.LOGIN_FAILED)
+        return held_back or err(why, "AUTH", change=Change.LOGIN_FAILED)
 
     async def advance(self, octets: bytes) -> Reply:
-        """One step of the SASL exchange."""
-        return await self._step(octets)
+        """One step of the SASL exchange. RFC 7628 section 3.2.3: what answers a refusal says nothing."""
+        held_back, self._held_back = self._held_back, None
+        return held_back or await self._step(octets)
 
     async def close(self) -> None:
         """Leave the mailbox, then the lock. Idempotent."""
@@ -204,11 +208,19 @@ class Authorization:
             await self.close()
             if isinstance(claim, Proof):  # the password was right: whatever failed then is no guess
                 self._visit = None
-            return await self._failed(self.user, error)
+            reply = await self._failed(self.user, error)
+            return self._explained(claim, reply) if isinstance(error, BadCredentials) else reply
         drop = Maildrop(self.mailbox.snapshot)
         encrypted = self.channel is not None
         self._emit(LoggedIn(self.user, self._peer.address, encrypted, drop.count, drop.octets))
         return ok(drop.description, change=Change.MAILDROP_OPEN)
+
+    def _explained(self, claim: Claim, refusal: Reply) -> Reply:
+        """RFC 7628 section 3.2.2: whoever came with a token is told first, in a challenge, that it is no good."""
+        if not isinstance(claim, Bearer):
+            return refusal
+        self._held_back = refusal
+        return challenge(TOKEN_REFUSALS[claim.mechanism])
 
     def _met(self) -> Peer:
         """The client as it is now."""

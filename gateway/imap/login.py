@@ -20,7 +20,7 @@ def log_in(client: Client, credentials: Credentials | Bearer) -> None:
         else:
             status, answer = _send(client, credentials)
         if status != "OK":
-            raise _refused(status, answer)
+            raise _refused(status, answer, credentials)
 
 
 def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
@@ -91,8 +91,11 @@ def _plain_response(credentials: Credentials) -> bytes:
     return base64.b64encode("\0".join(fields).encode())
 
 
-def _refused(status: str, answer: str) -> GatewayError:
+def _refused(status: str, answer: str, credentials: Credentials | Bearer) -> GatewayError:
     words = plain(answer)
     if status != "NO":  # BAD: the command was not understood, which says nothing about the password
         return UpstreamRefused(f"the login was not understood: {words}")
-    return refusal(answer, f"the login was refused: {words}", default=BadCredentials)
+    error = refusal(answer, f"the login was refused: {words}", default=BadCredentials)
+    if isinstance(credentials, Bearer) and isinstance(error, BadCredentials):
+        return BadCredentials(str(error), text="the mail server does not take this token")
+    return error

@@ -14,7 +14,7 @@ from gateway.sasl.exchange import (
     Question,
     ScramKeys,
 )
-from gateway.sasl.mechanisms import MECHANISMS, TOKEN_MECHANISMS, Mechanism, Needs
+from gateway.sasl.mechanisms import MECHANISMS, TOKEN_MECHANISMS, TOKEN_REFUSALS, Mechanism, Needs
 from gateway.sasl.prep import one_spelling, prepared
 from gateway.sasl.scram import HASHES, ITERATIONS, scram_keys
 
@@ -23,6 +23,7 @@ __all__ = [
     "ITERATIONS",
     "MECHANISMS",
     "TOKEN_MECHANISMS",
+    "TOKEN_REFUSALS",
     "Bearer",
     "Certified",
     "Claim",

@@ -119,4 +119,9 @@ MECHANISMS = {
         Mechanism("LOGIN", _login, Needs.PASSWORD),
     )
 }
+# What tells that a token was refused: RFC 7628 section 3.2.2, and as Google has it for its own.
+TOKEN_REFUSALS = {
+    "OAUTHBEARER": b'{"status":"invalid_token"}',
+    "XOAUTH2": b'{"status":"401","schemes":"bearer"}',
+}
 TOKEN_MECHANISMS = frozenset(name for name, row in MECHANISMS.items() if row.needs is Needs.TOKEN)

@@ -1,7 +1,9 @@
 """OAuth tokens, which the gateway hands on: with real clients, to a Dovecot that takes them."""
 
 import base64
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,3 +111,30 @@ def test_a_token_that_is_not_taken_is_a_wrong_password(
     with pytest.raises(Failed, match=r"-ERR \[AUTH\]"):
         Curl(home).ask(site, mailbox, "1", 'oauth2-bearer = "expired-token"')
     assert "expired-token" not in gateway.raw_log
+
+
+@pytest.mark.parametrize("mechanism", TOKENS)
+def test_mpop_reads_that_a_token_is_not_taken(mechanism: str, site: Site, mailbox: Mailbox, home: Path) -> None:
+    with pytest.raises(Failed, match="authentication failed"):
+        Mpop(home).fetch(site, replace(mailbox, password="expired"), auth=mechanism.lower())
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "response", "why"),
+    [
+        ("OAUTHBEARER", "n,a={user},\1auth=Bearer expired\1\1", {"status": "invalid_token"}),
+        ("XOAUTH2", "user={user}\1auth=Bearer expired\1\1", {"status": "401", "schemes": "bearer"}),
+    ],
+)
+@pytest.mark.parametrize("excuse", ["AQ==", "", "*"])
+def test_why_a_token_is_not_taken_is_told_in_a_challenge(
+    mechanism: str, response: str, why: dict[str, str], excuse: str, gateway: GatewayProcess, mailbox: Mailbox
+) -> None:
+    """RFC 7628 sections 3.2.2 and 3.2.3; and as Google has it, whose clients answer with an empty line."""
+    said = base64.b64encode(response.format(user=mailbox.user).encode()).decode()
+    with RawClient(gateway.port) as client:
+        challenge = client.ask(f"AUTH {mechanism} {said}")
+        assert json.loads(base64.b64decode(challenge.removeprefix(b"+ "))) == why
+        assert client.ask(excuse) == b"-ERR [AUTH] the mail server does not take this token"
+        assert client.ask(f"USER {mailbox.user}").startswith(b"+OK")
+        assert client.ask(f"PASS {mailbox.password}").startswith(b"+OK")
