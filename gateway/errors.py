@@ -214,3 +214,7 @@ class StateError(GatewayError):
 
     code = "SYS/TEMP"
     text = "service unavailable: the gateway cannot use its state now; try again later"
+
+
+class KeysUnusable(StateError):
+    """What is stored cannot be read with the keys that there are: only who has the right ones can mend it."""

@@ -13,6 +13,7 @@ from gateway.app.names import account_of, demand_usable_routes, folder_names, ro
 from gateway.app.state import open_vault, state_of
 from gateway.app.tokens import keeper_of, opening_of
 from gateway.config import Settings
+from gateway.errors import StateError
 from gateway.imap.connections import Connections as UpstreamConnections
 from gateway.imap.link import Timeouts
 from gateway.imap.mailboxes import UpstreamMailboxes
@@ -34,6 +35,7 @@ from gateway.server.tls import ServerTls, TlsTerms
 from gateway.session import Session
 from gateway.store import FileListings, StateFolder, demand_readable
 from gateway.telemetry.events import (
+    AccountsUnusable,
     CertificateMade,
     Event,
     GatewayStarted,
@@ -122,6 +124,7 @@ class Gateway:
                 announce(self._settings, self.sites, self._emit)
             if self._settings.accounts.pass_through:  # a token can be handed on, where it is taken
                 self._upstream.ask_for_mechanisms(self._settings.upstream.endpoint())
+            self._account_threads.start(self._prove_keys)
             self._chores.append(asyncio.create_task(self._sweep()))
             if self._state.is_shared or self._settings.maildrop.lock is LockMode.TAKEOVER:
                 self._chores.append(asyncio.create_task(self._yield_maildrops()))
@@ -174,6 +177,13 @@ class Gateway:
             self._upstream.sweep()
             self._account_threads.start(self._keeper.attend)
             await asyncio.sleep(SWEEP_SECONDS)
+
+    def _prove_keys(self) -> None:
+        """Who passes through needs no keys, so it is no reason not to serve."""
+        try:
+            self._vault.prove_keys()
+        except StateError as error:
+            self._emit(AccountsUnusable(str(error)))
 
     def _stop_accepting(self) -> None:
         for listener in self._listeners:

@@ -18,8 +18,11 @@ def state_of(settings: Settings, emit: Callable[[Event], None]) -> State:
 
 
 def look_at_state(settings: Settings) -> str | None:
-    """What a shared one says of itself. Raises SettingsError and StateError."""
-    return look_at(settings.database) if settings.database else None
+    """What a shared one says of itself; and the accounts can be read. Raises SettingsError and StateError."""
+    said = look_at(settings.database) if settings.database else None
+    with vault_of(settings) as vault:
+        vault.prove_keys()
+    return said
 
 
 def open_vault(settings: Settings, state: State) -> StoredVault:

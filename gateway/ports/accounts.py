@@ -127,6 +127,9 @@ class Vault(Protocol):
 
     def find(self, login: str) -> StoredAccount | None: ...
 
+    def prove_keys(self) -> None:
+        """Raises KeysUnusable where what is stored cannot be read."""
+
     def stand_in(self, login: str) -> bytes:
         """For a name that has no account and is to look as if it had: the same at every gateway, at all times."""
 

@@ -35,7 +35,7 @@ class StateFolder:
         """A folder within."""
         inner = self.path / name
         try:
-            inner.mkdir(mode=0o700, exist_ok=True)
+            make(inner)
         except OSError as error:
             raise StateError(self._explain(error.strerror)) from error
         return inner
@@ -47,6 +47,7 @@ class StateFolder:
         with contextlib.ExitStack() as held:
             try:
                 file = held.enter_context((self.path / "lock").open("a"))
+                give_to_owner(file.fileno(), self.path)
                 while not _locked(file.fileno()):
                     if time.monotonic() >= end:
                         raise StateError(
@@ -72,16 +73,28 @@ def default_folder() -> Path:
     return Path(own) / "pop3-gateway"
 
 
+def give_to_owner(file: Path | int, folder: Path) -> None:
+    """Root may look after the state of a gateway that is another user: what it makes there is that user's, too.
+
+    Raises OSError.
+    """
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        if owner.st_uid != 0:
+            os.chown(file, owner.st_uid, owner.st_gid)
+
+
 def make(folder: Path) -> None:
     """With what is missing above it, all closed to others: somebody may remove the state while we run.
 
     Raises OSError.
     """
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except FileNotFoundError:
+    if folder.is_dir():
+        return
+    if not folder.parent.exists():
         make(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    give_to_owner(folder, folder.parent)
 
 
 def file_name(maildrop_key: str) -> str:

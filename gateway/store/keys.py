@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from gateway.errors import StateError
+from gateway.errors import KeysUnusable, StateError
+from gateway.store.folder import give_to_owner
 
 ENVIRONMENT = "POP3_GATEWAY_ACCOUNTS_KEYS"
 
@@ -20,11 +21,11 @@ class Keys:
     def __init__(self, keys: Sequence[str], source: str) -> None:
         self._source = source
         if not keys:
-            raise StateError(f"{source} holds no key; it takes one on each line, the newest first")
+            raise KeysUnusable(f"{source} holds no key; it takes one on each line, the newest first")
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys])
         except ValueError as error:
-            raise StateError(
+            raise KeysUnusable(
                 f"{source}: a key is 32 octets in URL-safe base64, as `vault rotate` makes them"
             ) from error
         self._oldest = keys[-1].encode()
@@ -38,7 +39,7 @@ class Keys:
         if given:
             return cls([key.strip() for key in given.split(",") if key.strip()], ENVIRONMENT)
         if not may_be_new and not file.exists():
-            raise StateError(
+            raise KeysUnusable(
                 f"there are accounts, and no keys to read their secrets with: bring {file} back, or copy it from"
                 " where the accounts were made (accounts.key_file, accounts.keys)"
             )
@@ -51,7 +52,7 @@ class Keys:
         try:
             return self._fernet.decrypt(token).decode()
         except InvalidToken:
-            raise StateError(
+            raise KeysUnusable(
                 f"a secret was encrypted with another key than those of {self._source}: restore that key as a"
                 " further line of it"
             ) from None
@@ -89,7 +90,7 @@ def _read(file: Path) -> list[str]:
     try:
         return file.read_text("ascii").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise StateError(f"{file} cannot be read: {error}") from error
+        raise KeysUnusable(f"{file} cannot be read: {error}") from error
 
 
 def _write(file: Path, keys: Sequence[str], put: Callable[[str, Path], None]) -> None:
@@ -98,6 +99,7 @@ def _write(file: Path, keys: Sequence[str], put: Callable[[str, Path], None]) ->
         descriptor, draft = tempfile.mkstemp(prefix=file.name, dir=file.parent)  # closed to others
         try:
             with os.fdopen(descriptor, "w") as out:
+                give_to_owner(descriptor, file.parent)
                 out.write("".join(f"{key}\n" for key in keys))
                 out.flush()
                 os.fsync(out.fileno())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.errors import MaildropInUse, StateError
 from gateway.ports import LockMode, MaildropLock
-from gateway.store.folder import file_name, make
+from gateway.store.folder import file_name, give_to_owner, make
 
 TAKEOVER_SECONDS = 5.0  # for the other session to notice and end
 LOOK_SECONDS = 0.1
@@ -80,6 +80,7 @@ class FileLock:
         make(self._path.parent)  # cleaners of old files remove it
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            give_to_owner(file, self._path.parent)
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BaseException:
             os.close(file)

@@ -53,7 +53,7 @@ _ESCAPED = {escape: character for character, escape in _ESCAPES.items()}
 
 # What to do about it; the first that fits counts.
 _ADVICE: Final[tuple[tuple[type[psycopg.Error], str], ...]] = (
-    (errors.InsufficientPrivilege, "its user must be allowed to make a schema and tables, as its owner is"),
+    (errors.InsufficientPrivilege, "its user must be allowed to make a schema and tables, or use those there are"),
     (errors.UndefinedTable, "the tables are gone; a restart makes them anew, without what was in them"),
     (errors.ReadOnlySqlTransaction, "this is a standby: name the primary in `state`"),
     (errors.LockNotAvailable, "others are writing the same"),
@@ -99,10 +99,8 @@ class Pool:
         """Which server it is, and the state of our tables there; then all is closed. Raises StateError."""
         with contextlib.closing(self), self.transaction(_READ) as database:
             [server] = database.execute("SELECT current_setting('server_version')").fetchone()
-            [has_tables] = database.execute(
-                "SELECT to_regclass(?) IS NOT NULL", (f"{_SCHEMA}.version",)
-            ).fetchone()
-        return f"{self._address.shown}, PostgreSQL {server}{'' if has_tables else '; the tables will be made'}"
+            new = "" if _has_tables(database) else "; the tables will be made"
+        return f"{self._address.shown}, PostgreSQL {server}{new}"
 
     def close(self) -> None:
         self._closed = True
@@ -186,15 +184,23 @@ class PostgresDatabase:
 def _migrate(database: Statements, schema: Schema, place: str) -> None:
     if database.execute("SELECT 1 FROM pg_namespace WHERE nspname=?", (_SCHEMA,)).fetchone() is None:
         database.execute(f"CREATE SCHEMA {_SCHEMA}")
-    database.execute("CREATE TABLE IF NOT EXISTS version (tables TEXT PRIMARY KEY, number BIGINT NOT NULL)")
+    if not _has_tables(database):
+        database.execute("CREATE TABLE version (tables TEXT PRIMARY KEY, number BIGINT NOT NULL)")
     row = database.execute("SELECT number FROM version WHERE tables=?", (schema.name,)).fetchone()
-    for statement in schema.steps(row[0] if row else 0, place):
+    known = row[0] if row else 0
+    for statement in schema.steps(known, place):
         database.execute(_SQLITE_WORD.sub(lambda word: _WORDS[word[0]], statement))
-    database.execute(
-        "INSERT INTO version (tables, number) VALUES (?, ?)"
-        " ON CONFLICT (tables) DO UPDATE SET number=excluded.number WHERE version.number<>excluded.number",
-        (schema.name, schema.version),
-    )
+    if known != schema.version:  # else whoever may use the tables, and no more, is enough
+        database.execute(
+            "INSERT INTO version (tables, number) VALUES (?, ?)"
+            " ON CONFLICT (tables) DO UPDATE SET number=excluded.number",
+            (schema.name, schema.version),
+        )
+
+
+def _has_tables(database: Statements) -> bool:
+    [found] = database.execute("SELECT to_regclass(?) IS NOT NULL", (f"{_SCHEMA}.version",)).fetchone()
+    return bool(found)
 
 
 class _Statements:

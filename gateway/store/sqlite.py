@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.errors import StateError
 from gateway.store.database import Statements
-from gateway.store.folder import make
+from gateway.store.folder import give_to_owner, make
 from gateway.store.schema import Schema
 
 BUSY_SECONDS = 2.0  # to wait for another writer: a client waits for us
@@ -130,7 +130,9 @@ class SqliteDatabase:
     def _open(self) -> _Connection:
         """To write: makes the file, and its tables."""
         make(self._file.parent)
-        self._file.touch(mode=0o600)
+        if not self._file.exists():  # SQLite itself gives what it makes beside it to the file's owner
+            self._file.touch(mode=0o600)
+            give_to_owner(self._file, self._file.parent)
         connection = self._connect()
         try:
             connection.database.execute("PRAGMA journal_mode=WAL")

@@ -97,6 +97,14 @@ class StoredVault:
             passwords = database.execute(_PASSWORDS_OF, (_key(login),)).fetchall() if row else ()
         return self._account(row, passwords) if row else None
 
+    def prove_keys(self) -> None:
+        if self.is_unused:
+            return
+        with self._database.reading() as database:
+            row = database.execute("SELECT secret FROM account LIMIT 1").fetchone()
+        if row:
+            self._decrypt(row[0])
+
     def stand_in(self, login: str) -> bytes:
         """By the keys, which all workers and machines have; where there are none, there is nobody to be hidden."""
         if self._known_keys is None and (self.is_unused or self._is_empty()):

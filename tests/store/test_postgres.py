@@ -160,6 +160,24 @@ def test_a_schema_that_its_administrator_has_made_is_enough(
     open_state(tmp_path, url.replace(f"//{USER}:", "//owner:")).close()
 
 
+def test_whoever_may_use_the_tables_need_not_own_them(url: str, tmp_path: Path, shared_postgres: Postgres) -> None:
+    open_state(tmp_path, url).close()
+    shared_postgres.run(url, f"CREATE ROLE stranger LOGIN PASSWORD '{PASSWORD}'")
+    said = refusal(tmp_path, url.replace(f"//{USER}:", "//stranger:"))
+    assert "permission denied for schema pop3_gateway (its user must be allowed" in said
+    shared_postgres.run(
+        url,
+        f"CREATE ROLE worker LOGIN PASSWORD '{PASSWORD}'; GRANT USAGE ON SCHEMA pop3_gateway TO worker;"
+        " GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pop3_gateway TO worker",
+    )
+    state = open_state(tmp_path, url.replace(f"//{USER}:", "//worker:"))
+    state.ledger().intend("ann", PROMISE)
+    lock = state.locks().lock("ann")
+    lock.acquire()
+    lock.release()
+    state.close()
+
+
 # When it does not answer
 
 

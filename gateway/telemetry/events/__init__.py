@@ -37,6 +37,7 @@ from gateway.telemetry.events.maildrops import (
     StateReplaced,
 )
 from gateway.telemetry.events.service import (
+    AccountsUnusable,
     CertificateEnded,
     CertificateEnds,
     CertificateMade,
@@ -74,6 +75,7 @@ from gateway.telemetry.events.web import (
 __all__ = [
     "AcceptFailed",
     "AccountLockedOut",
+    "AccountsUnusable",
     "AddressLockedOut",
     "CertificateEnded",
     "CertificateEnds",

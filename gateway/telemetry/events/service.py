@@ -90,6 +90,15 @@ class CertificateEnded(CertificateEnds):
 
 
 @dataclass(frozen=True, slots=True)
+class AccountsUnusable(Event):
+    """Told at the start, before the first of them logs in."""
+
+    name = "the accounts cannot be used: nobody who has one can log in"
+    level = "error"
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping(Event):
     name = "gateway stopping"
     sessions: int
