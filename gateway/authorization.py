@@ -10,7 +10,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 
-from gateway.errors import BadCredentials, GatewayError, LockedOut, Refused, StateError, StoredSecretRefused
+from gateway.errors import (
+    BadCredentials,
+    GatewayError,
+    LockedOut,
+    MisplacedPassword,
+    Refused,
+    StateError,
+    StoredSecretRefused,
+)
 from gateway.maildrop import Maildrop
 from gateway.pop3 import Change, Command, Offer, Reply, capabilities, challenge, err, ok
 from gateway.ports import Account, Channel, Mailbox, MaildropLock, Peer, Services, Terms, Visit
@@ -259,7 +267,8 @@ class Authorization:
         self._emit(kind(user, self._peer.address, error.code, str(error)))
         if not isinstance(error, BadCredentials | LockedOut):
             return err(error.reply, error.code, change=Change.LOGIN_FAILED)
-        held = await visit.failed(error) if visit and isinstance(error, BadCredentials) else 0
+        guess = error if isinstance(error, BadCredentials) and not isinstance(error, MisplacedPassword) else None
+        held = await visit.failed(guess) if visit and guess else 0
         await self._slow_down(max(self._failures, held - 1))
         self._failures += 1
         last = self._failures >= self._terms.login_attempts

@@ -36,6 +36,10 @@ class BadCredentials(GatewayError):
     text = "the name or the password is wrong"
 
 
+class MisplacedPassword(BadCredentials):
+    """The password is right, and good elsewhere or was once: no guess."""
+
+
 class LockedOut(GatewayError):
     """Too many wrong passwords. This one was not looked at, so nothing is said of it: no [AUTH], on which mail
     programs forget the password that they have. Of RFC 3206's codes SYS/TEMP (section 4) is what is left.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from gateway.errors import BadCredentials
+from gateway.errors import BadCredentials, MisplacedPassword
 from gateway.ports import Account, Accounts, Peer
 from gateway.sasl import Certified, Claim, Keyring, Needs
 
@@ -49,11 +49,10 @@ class WithFolders:
         plain, wanted = self._plain(claim)
         account = await self._inner.resolve(plain, peer)
         if wanted and account.folder not in ("", wanted):
-            raise BadCredentials(
-                f"this login is for the folder {account.folder}, not for {wanted}",
-                # Who has no account here has not shown the right password yet.
-                text="this login does not open that folder" if account.stored_as else "",
-            )
+            why = f"this login is for the folder {account.folder}, not for {wanted}"
+            if account.stored_as:
+                raise MisplacedPassword(why, text="this login does not open that folder")
+            raise BadCredentials(why)  # who has no account here has not shown the right password yet
         return replace(account, folder=wanted or account.folder or self._usual)
 
     def _plain(self, claim: Claim) -> tuple[Claim, str]:

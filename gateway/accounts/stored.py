@@ -4,7 +4,7 @@ import time
 
 from gateway.accounts.app_passwords import SALT_OCTETS, Checker
 from gateway.accounts.opening import Opening
-from gateway.errors import BadCredentials
+from gateway.errors import BadCredentials, MisplacedPassword
 from gateway.networks import is_within, network_of
 from gateway.ports import Account, Accounts, AppPassword, Peer, StoredAccount, Vault
 from gateway.sasl import ITERATIONS, Certified, Claim, Credentials, Keyring, Needs, Proof, one_spelling
@@ -88,8 +88,8 @@ class StoredAccounts:
 def _demand_valid(password: AppPassword, peer: Peer) -> None:
     """Only who has the password is told why it does not open."""
     if password.expires and password.expires <= time.time():
-        raise BadCredentials(f"the password {password.name} has expired", text="this password has expired")
+        raise MisplacedPassword(f"the password {password.name} has expired", text="this password has expired")
     if password.networks and not is_within(peer.address, map(network_of, password.networks)):
-        raise BadCredentials(
+        raise MisplacedPassword(
             f"the password {password.name} is not for {peer.address}", text="this password is not for this network"
         )

@@ -134,7 +134,7 @@ class _Route:
                 return found.get("upstream", "")
             return _FOUND.fill_url(_with_defaults(found))
         except Unfit as error:
-            if template is not None and not template.names & found.keys():  # what the client says
+            if template is not None and template.names <= values.keys() - found.keys():  # what the client says
                 raise BadCredentials(f"{self.place}.upstream: {error}", text=_NOT_SERVED) from None
             raise LookupFailed(f"{self.place}: {error} in the answer") from None
 

@@ -11,6 +11,12 @@ from collections.abc import Callable
 from gateway.errors import BadCredentials
 from gateway.sasl.exchange import Exchange, Keyring, Occasion, Proof, Question
 
+# For the log: a stranger cannot tell it from a wrong password.
+NONE_IS_READABLE = (
+    "no password of this name is kept so that APOP and CRAM-MD5 can use it: make a new one, with"
+    " accounts.readable_passwords"
+)
+
 
 def apop(occasion: Occasion, user: str, digest: str) -> Exchange:
     """The one command: there is no challenge but the greeting's."""
@@ -44,7 +50,7 @@ def _compared(user: str, digest: str, expected: Callable[[bytes], str]) -> Excha
             if hmac.compare_digest(right.encode(), digest.lower().encode()):
                 found = key.name
     if not found:
-        raise BadCredentials
+        raise BadCredentials("" if any(key.secret for key in keyring.keys) else NONE_IS_READABLE)
     return Proof(user, found)
 
 

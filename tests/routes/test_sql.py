@@ -84,6 +84,14 @@ async def test_other_templates_go_before_what_a_row_has(guide: MakeGuide, url: s
     assert await guide(route).leads("bob") == "bob@new at b.example.com:1143"
 
 
+@pytest.mark.parametrize("upstream", ["imaps://{host}:{port}", "imaps://{host}"])
+async def test_what_a_template_wants_and_a_row_has_not_is_no_fault_of_the_client(
+    guide: MakeGuide, url: str, upstream: str
+) -> None:
+    with pytest.raises(LookupFailed, match="there is no host in the answer"):
+        await guide({"upstream": upstream, "sql": url, "query": QUERY}).find("eve")
+
+
 async def test_the_query_may_ask_for_a_part_of_the_name(guide: MakeGuide, url: str) -> None:
     query = "SELECT host FROM customer WHERE name = {user} AND {domain} = 'example.org' AND name = {user}"
     routes = guide({"match": "{user}@{domain}", "sql": url, "query": query})

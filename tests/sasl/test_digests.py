@@ -50,6 +50,13 @@ def test_a_wrong_digest_is_refused(client: Client) -> None:
         converse("CRAM-MD5", client, KEYRING)
 
 
+def test_where_no_password_could_be_right_the_log_says_what_to_do() -> None:
+    for keyring, said in ((Keyring(SALT, ITERATIONS, (Key("hashed"),)), "make a new one"), (KEYRING, "is wrong")):
+        with pytest.raises(BadCredentials, match=said) as refused:
+            converse("CRAM-MD5", crammed("ann", b"wrong"), keyring)
+        assert refused.value.reply == BadCredentials.text
+
+
 @pytest.mark.parametrize("digest", ["0" * 32, "", "x"])
 def test_a_wrong_apop_digest_is_refused(digest: str) -> None:
     for keyring in (KEYRING, Keyring(SALT, ITERATIONS)):

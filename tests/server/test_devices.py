@@ -85,6 +85,16 @@ def test_a_password_of_another_network_says_so(gateway: GatewayProcess, device: 
     assert count(gateway, device("--network", "127.0.0.0/8")) == b"3"
 
 
+def test_a_right_password_in_a_wrong_place_is_no_guess(gateway: GatewayProcess, device: Device) -> None:
+    """A device that was carried elsewhere keeps out neither itself, when it is back, nor any other."""
+    at_home = device("--network", "127.0.0.1/32")
+    for _ in range(3):
+        with RawClient(gateway.port, source="127.0.0.2") as client:
+            assert client.log_in(at_home).startswith(b"-ERR [AUTH] this password is not for")
+    assert count(gateway, at_home) == b"3"
+    assert "the same wrong password again" not in gateway.raw_log
+
+
 def test_an_account_that_is_removed_lets_nobody_in(
     gateway: GatewayProcess, mailbox: Mailbox, device: Device
 ) -> None:
