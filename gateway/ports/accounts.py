@@ -137,7 +137,7 @@ class Vault(Protocol):
         """With its passwords. Raises AccountExists."""
 
     def remove(self, login: str) -> None:
-        """With its passwords. Raises NoSuchAccount."""
+        """With its passwords, and its invitations, which would bring it back. Raises NoSuchAccount."""
 
     def set_secret(self, login: str, secret: Secret) -> None:
         """Raises NoSuchAccount."""
