@@ -95,8 +95,10 @@ _Stamp = tuple[int, ...] | None  # of a file as it is; None: it is not there
 
 
 def _stamp(file: Path) -> _Stamp:
+    """Opened for it: of a file that another machine has replaced NFS may tell only then."""
     try:
-        found = file.stat()
+        with file.open("rb", buffering=0) as opened:
+            found = os.fstat(opened.fileno())
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
