@@ -157,11 +157,13 @@ class Authorization:
         self._asked = asyncio.get_running_loop().time()
         delay = 0.0
         try:
+            if self._visit:  # guesses that wait for their challenges all at once are not counted too late
+                await self._visit.admit()
             said = next(self._exchange) if answer is None else self._exchange.send(answer)
             while isinstance(said, Question):
                 self.user, delay = said.user, CHALLENGE_DELAY
-                await self._knock(said.user, None)
-                said = self._exchange.send(await self._services.accounts.keyring(said.user))
+                with (await self._knock(said.user, None)).under_way():
+                    said = self._exchange.send(await self._services.accounts.keyring(said.user))
             await self._wait_until(delay)
             return challenge(said)
         except StopIteration as end:
@@ -234,10 +236,11 @@ class Authorization:
         """The client as it is now."""
         return replace(self._peer, encrypted=self.channel is not None, attempt=self._failures + 1)
 
-    async def _knock(self, user: str, secret: Secret | None) -> None:
+    async def _knock(self, user: str, secret: Secret | None) -> Visit:
         """Whoever is locked out does not get his password looked at. Raises LockedOut, and BadCredentials."""
-        self._visit = self._services.doorkeeper.visit(user, self._peer.address, secret)
-        await self._visit.admit()
+        self._visit = visit = self._services.doorkeeper.visit(user, self._peer.address, secret)
+        await visit.admit()
+        return visit
 
     async def _open(self, account: Account) -> Mailbox:
         """The lock is taken once the password was found right: a stranger's guesses lock nobody out."""

@@ -17,6 +17,7 @@ from gateway.errors import (
     BadCredentials,
     BadRecord,
     InvitationVoid,
+    NoSuchAccount,
     RegistrationRefused,
 )
 from gateway.maildrop import OnDelete, Policy
@@ -204,8 +205,11 @@ class Enrolment:
             account = welcome.known or welcome.order.account(client.provider, now)
             self._try(account, client.provider, tokens)
             self.look(attempt.token)  # it may have been withdrawn meanwhile
-            self._keep(account, _grant(client.provider, tokens, now))
-            password = self._password(account, welcome.order, attempt, now)
+            try:
+                self._keep(account, _grant(client.provider, tokens, now), is_new=welcome.known is None)
+                password = self._password(account, welcome.order, attempt, now)
+            except NoSuchAccount as error:  # and its invitations with it
+                raise InvitationVoid("the account was removed meanwhile") from error
             self.invitations.consume(attempt.token, now)
         return Enrolled(account.login, client.provider, welcome.known is None, password, attempt.label)
 
@@ -237,11 +241,15 @@ class Enrolment:
         except BadCredentials as error:
             raise AnotherMailbox(f"{account.user} cannot be opened with this sign-in: {error}") from error
 
-    def _keep(self, account: StoredAccount, grant: Grant) -> None:
+    def _keep(self, account: StoredAccount, grant: Grant, *, is_new: bool) -> None:
+        """One that was there is never made again: whoever removed it meanwhile meant it. Raises NoSuchAccount."""
         try:
-            self.vault.add(replace(account, passwords=(), grant=grant))
-        except AccountExists:
-            self.vault.set_grant(account.login, grant)
+            if is_new:
+                self.vault.add(replace(account, passwords=(), grant=grant))
+                return
+        except AccountExists:  # the command line's
+            pass
+        self.vault.set_grant(account.login, grant)
 
     def _password(self, account: StoredAccount, order: Order, attempt: Attempt, now: float) -> Secret | None:
         if account.passwords and not attempt.wants_password:

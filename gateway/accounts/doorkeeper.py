@@ -121,7 +121,8 @@ class _Guarded:
             return self._after.address, self._after.account
 
         try:
-            await door.threads.run(door.held.revise, (self._address, self._account), change)
+            with self.under_way():  # until it is counted
+                await door.threads.run(door.held.revise, (self._address, self._account), change)
         except GatewayError as failure:
             door.emit(GuessesNotCounted(str(failure)))
             return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.config import Settings
 from gateway.ports import Vault
-from gateway.store import Keys, State, StateFolder, StoredVault, add_key, look_at, open_state
+from gateway.store import KeyFile, State, StateFolder, StoredVault, add_key, look_at, open_state
 from gateway.telemetry.events import Event, StateReplaced
 
 KEY_FILE = "vault.keys"
@@ -29,8 +29,7 @@ def open_vault(settings: Settings, state: State) -> StoredVault:
     """The accounts. Nothing is made before there is to be one."""
     configured = settings.accounts
     keys = configured.keys.get_secret_value() if configured.keys else None
-    key_file = _key_file(settings, state.folder)
-    return state.vault(lambda may_be_new: Keys.of(keys, key_file, may_be_new=may_be_new))
+    return state.vault(KeyFile(keys, _key_file(settings, state.folder)).keys)
 
 
 @contextlib.contextmanager

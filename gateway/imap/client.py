@@ -95,6 +95,7 @@ class Client(IMAPClient):  # type: ignore[misc]
         self.transport = transport
         self.endpoint = endpoint
         self.mechanisms: frozenset[str] = frozenset()  # of SASL, that the server offers before a login
+        self.secrets: tuple[str, ...] = ()  # that were sent to the server, which may repeat them at any time
         self.accepted_at = 0.0  # when the server took the password, by the clock of whoever keeps connections warm
         implicit = endpoint.tls is TlsMode.IMPLICIT
         super().__init__(endpoint.host, endpoint.port, ssl=implicit, timeout=SocketTimeout(None, None))

@@ -18,6 +18,7 @@ from gateway.errors import (
     UpstreamRefused,
 )
 from gateway.imap.client import Client
+from gateway.imap.faults import silent_about
 from gateway.imap.link import (
     FAREWELL_SECONDS,
     NO_TOKENS,
@@ -27,8 +28,9 @@ from gateway.imap.link import (
     say_goodbye,
     say_goodbye_to_all,
 )
+from gateway.imap.login import as_sent
 from gateway.imap.warm import Limits, WarmConnections
-from gateway.ports import AccessTokens, Account, Endpoint
+from gateway.ports import AccessTokens, Account, Endpoint, Granted
 from gateway.telemetry.events import Event, UpstreamNotFound, UpstreamOffers, WarmConnectionLost
 from gateway.threads import Threads
 
@@ -118,6 +120,8 @@ class Connections:
             return
         client.transport.end_by(math.inf)
         client.shrink()
+        if not isinstance(account.credentials, Granted):
+            client.secrets = ()  # no password is kept while nobody is there who has shown it
         self._dismiss_all(self._warm.give(account, client))
 
     def dismiss(self, client: Client) -> None:
@@ -154,6 +158,8 @@ class Connections:
     def _take(self, account: Account) -> Client | None:
         while (client := self._warm.take(account)) is not None:
             if client.is_well():
+                if not isinstance(account.credentials, Granted):
+                    client.secrets = as_sent(account.credentials)
                 return client
             self._emit(WarmConnectionLost(account.user, "the server ended it"))
             client.transport.close()
@@ -179,7 +185,8 @@ class Connections:
 
     def _begin(self, client: Client, begin: Callable[[Client], _T]) -> _T:
         try:
-            begun = begin(client)
+            with silent_about(*client.secrets):
+                begun = begin(client)
         except BaseException as error:
             self.dismiss(client)
             if isinstance(error, BadCredentials):  # said of SELECT: the password had been accepted

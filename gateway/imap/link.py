@@ -93,6 +93,7 @@ def _log_in_at(endpoint: Endpoint, claim: Credentials | Bearer, timeouts: Timeou
         try:
             client.transport.allow(timeouts.response)
             log_in(client, claim)
+            client.secrets = as_sent(claim)
         except BaseException:
             client.transport.close()
             raise

@@ -27,7 +27,7 @@ from gateway.imap.batch import Batch, Put
 from gateway.imap.bodies import BodyReader
 from gateway.imap.client import Client
 from gateway.imap.connections import RETRY_WITHIN_SECONDS
-from gateway.imap.faults import translated
+from gateway.imap.faults import silent_about, translated
 from gateway.imap.listing import Recollection
 from gateway.imap.means import Means, hang_up
 from gateway.imap.pursuit import Arrivals, HeldBody, Pursuit
@@ -272,7 +272,8 @@ class UpstreamMailbox:
     def _doubtful_after_faults(self, client: Client) -> Iterator[None]:
         """A fault within an answer leaves the connection in doubt, and ends it."""
         try:
-            yield
+            with silent_about(*client.secrets):
+                yield
         except UpstreamRefused:
             raise  # a tagged NO: the connection is as good as before
         except UpstreamError:
@@ -289,7 +290,8 @@ class UpstreamMailbox:
     def _reconnect(self) -> tuple[Client, Snapshot]:
         client = self._connections.log_in(self._account)
         try:
-            listed = self._recollection.look(client, self._timeouts.open).snapshot
+            with silent_about(*client.secrets):
+                listed = self._recollection.look(client, self._timeouts.open).snapshot
             self._recognise(listed)
             client.transport.end_by(math.inf)
         except BaseException:

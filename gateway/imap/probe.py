@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gateway.errors import BadCredentials, UpstreamError
 from gateway.imap.client import Client
 from gateway.imap.commit import way
-from gateway.imap.faults import plain, translated
+from gateway.imap.faults import plain, silent_about, translated
 from gateway.imap.link import NO_TOKENS, Timeouts, connect, connect_and_log_in, say_goodbye
 from gateway.imap.listing import take_snapshot
 from gateway.imap.transport import Transport
@@ -51,15 +51,16 @@ def look(account: Account, timeouts: Timeouts, tokens: AccessTokens = NO_TOKENS)
     """Log in and take a snapshot. Raises as connect_and_log_in() does."""
     client: Client = connect_and_log_in(account, timeouts, tokens)
     try:
-        with translated("asking for capabilities"):
-            client.transport.allow(timeouts.response)
-            capabilities = client.announced()
-        snapshot = take_snapshot(client, account.folder, timeouts.open)
-        action, folder = way(client, account, timeouts.response)
-        with translated(f"looking for {folder}"):
-            client.transport.allow(timeouts.response)
-            exists = folder is None or bool(client.folder_exists(folder))
-        return Mailbox(capabilities, snapshot, action, folder, exists)
+        with silent_about(*client.secrets):
+            with translated("asking for capabilities"):
+                client.transport.allow(timeouts.response)
+                capabilities = client.announced()
+            snapshot = take_snapshot(client, account.folder, timeouts.open)
+            action, folder = way(client, account, timeouts.response)
+            with translated(f"looking for {folder}"):
+                client.transport.allow(timeouts.response)
+                exists = folder is None or bool(client.folder_exists(folder))
+            return Mailbox(capabilities, snapshot, action, folder, exists)
     finally:
         say_goodbye(client)
 
@@ -68,7 +69,7 @@ def try_out(account: Account, timeouts: Timeouts) -> None:
     """Log in, open the folder for reading, and leave. Raises BadCredentials or UpstreamError."""
     client = connect_and_log_in(account, timeouts)
     try:
-        with translated(f"opening {account.folder}"):
+        with silent_about(*client.secrets), translated(f"opening {account.folder}"):
             client.transport.allow(timeouts.response)
             client.select_folder(account.folder, readonly=True)
     except UpstreamError as error:

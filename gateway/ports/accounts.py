@@ -140,7 +140,7 @@ class Vault(Protocol):
         """With its passwords. Raises AccountExists."""
 
     def remove(self, login: str) -> None:
-        """With its passwords. Raises NoSuchAccount."""
+        """With its passwords, and its invitations, which would bring it back. Raises NoSuchAccount."""
 
     def change(self, account: StoredAccount) -> None:
         """What it opens: `upstream`, `user`, `folder`, `on_delete`. Raises NoSuchAccount."""

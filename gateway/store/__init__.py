@@ -2,7 +2,7 @@
 
 from gateway.store.customers import open_customers
 from gateway.store.folder import StateFolder
-from gateway.store.keys import Keys, add_key
+from gateway.store.keys import KeyFile, Keys, add_key
 from gateway.store.listings import FileListings
 from gateway.store.seal import VaultSeal
 from gateway.store.state import LEDGER_FILE, State, demand_readable, look_at, open_state
@@ -11,6 +11,7 @@ from gateway.store.vault import StoredVault
 __all__ = [
     "LEDGER_FILE",
     "FileListings",
+    "KeyFile",
     "Keys",
     "State",
     "StateFolder",

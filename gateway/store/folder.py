@@ -46,7 +46,8 @@ class StateFolder:
         end = time.monotonic() + ALONE_SECONDS
         with contextlib.ExitStack() as held:
             try:
-                file = held.enter_context((self.path / "lock").open("a"))
+                # Who may open it may lock it, and keep us from starting.
+                file = held.enter_context(open(self.path / "lock", "a", opener=_closed_to_others))
                 give_to_owner(file.fileno(), self.path)
                 while not _locked(file.fileno()):
                     if time.monotonic() >= end:
@@ -103,6 +104,10 @@ def file_name(maildrop_key: str) -> str:
     Ann and ann are one mailbox to most servers; where they are two, they only wait for each other.
     """
     return hashlib.sha256(maildrop_key.casefold().encode()).hexdigest()[:32]
+
+
+def _closed_to_others(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _locked(file: int) -> bool:

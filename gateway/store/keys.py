@@ -70,6 +70,41 @@ class Keys:
         return hmac.digest(self._oldest, text.encode(), "sha256")
 
 
+class KeyFile:
+    """Keys.of() again and again: the file is read only where it has changed. That is asked for each cookie that is
+    none of ours, in the event loop, and a look at a file's date is cheap.
+    """
+
+    def __init__(self, given: str | None, file: Path) -> None:
+        self._given = given
+        self._file = file
+        self._known: tuple[_Stamp, Keys] | None = None
+
+    def keys(self, may_be_new: bool) -> Keys:
+        """As Keys.of()."""
+        stamp = _stamp(self._file)  # before it is read: what changes in between is read next time
+        known = self._known
+        if known is not None and known[0] == stamp:
+            return known[1]
+        keys = Keys.of(self._given, self._file, may_be_new=may_be_new)
+        if stamp is not None or self._given:
+            self._known = stamp, keys
+        return keys
+
+
+_Stamp = tuple[int, ...] | None  # of a file as it is; None: it is not there
+
+
+def _stamp(file: Path) -> _Stamp:
+    """Opened for it: of a file that another machine has replaced NFS may tell only then."""
+    try:
+        with file.open("rb", buffering=0) as opened:
+            found = os.fstat(opened.fileno())
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def read_or_make(file: Path) -> list[str]:
     """The file's lines. Without a file it is made, with one key, and closed to others. Raises StateError."""
     if not file.exists():

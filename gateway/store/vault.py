@@ -131,6 +131,9 @@ class StoredVault:
             _demand(database, login)
             database.execute("DELETE FROM app_password WHERE login=?", (_key(login),))
             database.execute("DELETE FROM account WHERE login=?", (_key(login),))
+            invited = database.execute("SELECT name, login FROM invitation").fetchall()
+            for name in [name for name, whose in invited if _key(whose) == _key(login)]:
+                database.execute("DELETE FROM invitation WHERE name=?", (name,))
 
     def change(self, account: StoredAccount) -> None:
         values = (account.upstream, account.user, account.folder, _said(account.on_delete), _key(account.login))

@@ -1,5 +1,8 @@
 """Who gets his password looked at."""
 
+import asyncio
+import contextlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
 from pathlib import Path
@@ -35,6 +38,20 @@ class Slow:
     def revise(self, keys: Sequence[str], change: Callable[[Sequence[float]], Sequence[float]]) -> None:
         """Twice: a database may have to."""
         self._there.revise(keys, lambda times: (change(times), times)[1])
+        self._there.revise(keys, change)
+
+
+class Late:
+    """Implements ports.Deadlines over others: what is changed there is there only after a while."""
+
+    def __init__(self, there: Deadlines, may_go_on: threading.Event) -> None:
+        self.at_hand = there.at_hand
+        self.recall = there.recall
+        self._there = there
+        self._may_go_on = may_go_on
+
+    def revise(self, keys: Sequence[str], change: Callable[[Sequence[float]], Sequence[float]]) -> None:
+        self._may_go_on.wait()
         self._there.revise(keys, change)
 
 
@@ -225,6 +242,24 @@ async def test_guesses_that_come_all_at_once_are_not_counted_too_late(house: Hou
     for one in entered:
         one.__exit__(None, None, None)
     assert not house.door.under_way
+
+
+async def test_a_guess_is_under_way_until_it_is_counted(tmp_path: Path) -> None:
+    """However long that takes: else as many again were looked at meanwhile."""
+    may_be_counted = threading.Event()
+    house = House(tmp_path, lambda there: Late(there, may_be_counted))
+    counting = []
+    for number in range(20):
+        visit = house.door.visit("ann", f"203.0.113.{number}", Secret(str(number)))
+        with contextlib.suppress(LockedOut):
+            await visit.admit()
+            counting.append(asyncio.ensure_future(visit.failed(BadCredentials())))
+            await asyncio.sleep(0)  # now it waits to be written
+    may_be_counted.set()
+    assert len(counting) == RULES.account.most
+    await asyncio.gather(*counting)
+    assert not house.door.under_way
+    house.close()
 
 
 async def test_trusted_networks_are_neither_counted_nor_locked_out(house: House) -> None:

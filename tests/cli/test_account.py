@@ -15,6 +15,7 @@ from gateway.app.state import rotate_keys, vault_of
 from gateway.cli import commands
 from gateway.config import load
 from gateway.errors import GatewayError
+from gateway.store.state import VAULT_FILE
 from tests.fakes.imap import FakeImap
 from tests.servers.fixtures import Mailbox, new_mailbox
 from tests.servers.tls import Certificates
@@ -221,6 +222,22 @@ def test_an_export_can_be_imported_and_holds_no_secret(call: Call, tmp_path: Pat
     assert "1 accounts taken, 1 not" in result.stderr
     assert "line 2: there is an account bob already" in result.stderr
     assert told(call("account", "list", "--json")) == before
+
+
+def test_an_export_that_fails_leaves_the_one_before_and_nothing_else(call: Call, tmp_path: Path) -> None:
+    """It may be the only good one."""
+    call("account", "add", "ann", "--no-check", said="secret\n")
+    folder = tmp_path / "backup"
+    folder.mkdir()
+    file = folder / "accounts.jsonl"
+    file.touch(0o644)
+    assert call("account", "export", str(file)).exit_code == 0
+    before = file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "state" / VAULT_FILE).write_bytes(b"damaged" * 1000)
+    assert call("account", "export", str(file)).exit_code == 1
+    assert file.read_text() == before
+    assert list(folder.iterdir()) == [file]
 
 
 def test_a_list_of_an_operators_own(call: Call, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_what_root_makes_in_the_state_is_its_owner_s(state: Path) -> None:
     made = {path.name: path.stat() for path in [state, *state.rglob("*")]}
     assert {"accounts.sqlite3", "vault.keys"} <= made.keys()
     assert {found.st_uid for found in made.values()} == {NOBODY}
-    assert not [name for name, found in made.items() if found.st_mode & 0o077 and name != "lock"]
+    assert not [name for name, found in made.items() if found.st_mode & 0o077]
     assert "ann" in call(state, "account", "list")
 
 

@@ -367,3 +367,18 @@ async def test_with_a_password_it_is_only_a_refusal(fake: FakeImap, upstream: Up
     with pytest.raises(UpstreamRefused):
         await read(mailbox, 2)
     assert fake.counts.connections == 1
+
+
+@pytest.mark.parametrize("is_warm", [False, True])
+async def test_a_token_that_the_server_repeats_later_is_in_no_error(
+    fake: FakeImap, granted: Upstream, source: Source, is_warm: bool
+) -> None:
+    granted.keeping(Limits())
+    if is_warm:
+        await poll(granted, account(granted))
+    fake.on("UID FETCH", Say(f"BAD what is {source.token}"), has="BODY")
+    mailbox = await granted.open(account(granted))
+    for octets in (None, 100):
+        with pytest.raises(UpstreamError, match="repeats the password") as caught:
+            await read(mailbox, 1, octets)
+        assert source.token[:12] not in str(caught.value)

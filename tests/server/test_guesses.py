@@ -1,6 +1,9 @@
 """Wrong passwords at a gateway: what reaches the mail server, who is locked out, and that all workers know it."""
 
+import base64
+import contextlib
 import hashlib
+import hmac
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -89,6 +92,40 @@ def test_all_workers_count_together_and_a_restart_forgets_nothing(
     assert gateway.stop() == 0
     gateway = limited(start_gateway, mailbox, workers=2, state=state)
     assert log_in(gateway, mailbox, HOTEL).startswith(b"-ERR [SYS/TEMP]")
+
+
+@pytest.mark.parametrize("mechanism", ["CRAM-MD5", "SCRAM-SHA-256", "PLAIN"])
+def test_guesses_that_wait_for_one_another_are_not_counted_too_late(
+    start_gateway: StartGateway, mailbox: Mailbox, mechanism: str
+) -> None:
+    """Each has its challenge before the first one answers."""
+    accounts = {"pass_through": False, "readable_passwords": True}
+    gateway = limited(start_gateway, mailbox, accounts=accounts)
+    gateway.account("add", "ann", "--password", "--no-check", said="not tried")
+    with contextlib.ExitStack() as connected:
+        answers = []
+        for number in range(5 * GUESSES):
+            client = connected.enter_context(RawClient(gateway.port, source=f"127.0.1.{number}"))
+            answers.append((client, wrong_answer(client, mechanism, number)))
+        for client, answer in answers:
+            client.send(answer)
+        told = [gateway.wait_for("login failed")["code"] for _ in answers]
+    assert 0 < told.count("AUTH") <= GUESSES
+    assert set(told) == {"AUTH", "SYS/TEMP"}
+
+
+def wrong_answer(client: RawClient, mechanism: str, number: int) -> bytes:
+    """To the last challenge."""
+    challenge = client.ask(f"AUTH {mechanism}").removeprefix(b"+ ")
+    if mechanism == "PLAIN":
+        said = f"\0ann\0guess {number}".encode()
+    elif mechanism == "CRAM-MD5":
+        said = f"ann {hmac.digest(b'guess %d' % number, base64.b64decode(challenge), 'md5').hex()}".encode()
+    else:
+        first = client.ask(base64.b64encode(f"n,,n=ann,r={number}".encode()).decode())
+        nonce = base64.b64decode(first.removeprefix(b"+ ")).partition(b",")[0]
+        said = b"c=biws,%b,p=%b" % (nonce, base64.b64encode(bytes(32)))
+    return base64.b64encode(said) + b"\r\n"
 
 
 def test_a_count_that_cannot_be_kept_ends_no_login_and_is_told(

@@ -187,3 +187,34 @@ def test_no_log_line_ever_holds_a_password(start_gateway: StartGateway, fake: Fa
     assert gateway.stop() == 0
     assert drop.user in gateway.raw_log
     assert drop.password not in gateway.raw_log
+
+
+@pytest.mark.parametrize("echo", ["NO {}", "BAD what is LOGIN x {}", "BYE {}"])
+def test_nor_where_a_server_repeats_it_long_after_the_login(
+    start_gateway: StartGateway, fake: FakeImap, echo: str
+) -> None:
+    """Whatever fails then, on a new connection or a warm one."""
+    gateway, drops = behind(start_gateway, fake), []
+    for verb in ("SELECT", "EXAMINE", "UID SEARCH", "UID FETCH", "UID STORE", "UID EXPUNGE", "NOOP"):
+        for is_warm in (False, True):
+            drops.append(drop := new_mailbox(fake))
+            drop.deliver([b"Subject: some\r\n\r\n"] * 4)
+            if is_warm:
+                say(gateway, drop, "QUIT")
+            words = echo.format(drop.password)
+            fake.on(verb, Bye(words) if words.startswith("BYE") else Say(words), user=drop.user)
+            say(gateway, drop, "RETR 2", "RETR 1", "RETR 2", "RETR 3", "DELE 4", "QUIT")
+            fake.forgive()
+    assert gateway.stop() == 0
+    failed = [event for event in gateway.events if "repeats the password" in event.get("error", "")]
+    assert {event["event"] for event in failed} >= {"login failed", "command failed"}
+    assert not [drop for drop in drops if drop.password in gateway.raw_log]
+
+
+def say(gateway: GatewayProcess, drop: Mailbox, *commands: str) -> None:
+    """Whatever is answered."""
+    with RawClient(gateway.port) as client:
+        if client.log_in(drop).startswith(b"+OK"):
+            for command in commands:
+                if client.ask(command).startswith(b"+OK") and command.startswith("RETR"):
+                    list(client.body())

@@ -30,6 +30,14 @@ def test_one_that_is_there_stays_as_its_owner_has_it_but_what_we_make_in_it_is_c
     assert mode(state.folder("locks")) == 0o700
 
 
+def test_nobody_else_can_hold_the_lock_that_we_start_with(tmp_path: Path) -> None:
+    """Whoever may read a file may lock it."""
+    (tmp_path / "state").mkdir(mode=0o755)
+    state = StateFolder(tmp_path / "state")
+    with state.alone():
+        assert [mode(file) for file in state.path.iterdir()] == [0o600]
+
+
 def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert StateFolder(Path("state")).path == tmp_path / "state"

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 
+from gateway.accounts import made
 from gateway.errors import AccountExists
 from gateway.ports import Invitation, Invitations
 from gateway.sasl import Secret
-from gateway.store import State, open_state
+from gateway.store import Keys, State, open_state
 from gateway.store.state import VAULT_FILE
 from tests.store.conftest import OpenState
 
@@ -73,6 +75,14 @@ def test_of_many_who_come_at_once_one_gets_it(invitations: Invitations, start_st
 def test_one_that_is_withdrawn_opens_nothing(invitations: Invitations) -> None:
     assert [invitations.withdraw(INVITATION.name), invitations.withdraw(INVITATION.name)] == [True, False]
     assert invitations.look(TOKEN, NOW) is None
+
+
+def test_they_go_with_their_account_however_it_is_spelt(invitations: Invitations, state: State) -> None:
+    keys = Keys([Fernet.generate_key().decode()], "keys")
+    vault = state.vault(lambda _: keys)
+    vault.add(made.new_account("ann@example.org", Secret("secret"), NOW))
+    vault.remove("ANN@example.org")
+    assert list(invitations.all(NOW)) == [OTHER]
 
 
 def test_a_name_or_a_token_is_taken_once(invitations: Invitations) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from gateway.sasl import Secret
 from gateway.store import open_state
 from tests import leaks
 from tests.servers.fixtures import Mailbox
+from tests.servers.machine import wait
 from tests.web.conftest import Enrolling, StartEnrolling
 
 NOT_GOOD = "This link is not good any more"
@@ -77,6 +79,24 @@ def test_a_link_ends_while_somebody_signs_in(enrolling: Enrolling, owner: Mailbo
         state.close()
         assert enrolling.answer(person, to_provider, owner.user).heading == NOT_GOOD
     assert enrolling.authorization.asked == []
+
+
+def test_an_account_that_is_removed_while_its_owner_signs_in_stays_removed(
+    enrolling: Enrolling, owner: Mailbox
+) -> None:
+    """Nor does another invitation bring it back that was out when it was removed."""
+    account = enrolling.gateway.account("add", owner.user, "--password", "--no-check", said="secret")
+    first, second = (enrolling.invite(login) for login in (owner.user, owner.user.upper()))
+    with enrolling.person() as person, enrolling.authorization.browser() as browser:
+        back = browser.sign_in(person.begin(first), owner.user)
+        enrolling.authorization.behave(delay=2)
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(person.get, back)
+            assert wait(lambda: bool(enrolling.authorization.asked), 20.0)
+            enrolling.gateway.run("account", "remove", account["login"], "--yes")
+            assert coming.result().heading == NOT_GOOD
+        assert person.get(second).heading == NOT_GOOD
+    assert owner.user not in enrolling.gateway.run("account", "list", "--json")
 
 
 def test_whoever_guesses_is_locked_out_and_nobody_else(start_enrolling: StartEnrolling, owner: Mailbox) -> None:

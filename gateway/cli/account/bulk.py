@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -115,14 +116,31 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
 
 @contextlib.contextmanager
 def _output(file: Path) -> Iterator[TextIO]:
-    """Closed to others. Raises BadRecord."""
+    """Closed to others, and there once it is whole: the one before may be the only good one. Raises BadRecord."""
     try:
         if str(file) == "-":
             yield sys.stdout
             sys.stdout.flush()
+        elif file.exists() and not file.is_file():  # a pipe, or a terminal
+            with file.open("w", encoding="utf-8") as out:
+                yield out
         else:
-            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            with _draft(file.resolve()) as out:
                 yield out
     except OSError as error:
         raise BadRecord(f"{file} cannot be written whole: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _draft(file: Path) -> Iterator[TextIO]:
+    """Takes the file's place at the end. Raises OSError."""
+    descriptor, draft = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            yield out
+            out.flush()
+            os.fsync(descriptor)
+        Path(draft).replace(file)
+    except BaseException:
+        Path(draft).unlink()
+        raise

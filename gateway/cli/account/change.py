@@ -67,7 +67,7 @@ def change(
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_settings
 def remove(login: str, yes: bool, **given: Any) -> None:
-    """Forget an account and its passwords. The mailbox stays as it is."""
+    """Forget an account and its passwords, and withdraw its invitations. The mailbox stays as it is."""
     chosen = settings(**given)
     with vault_of(chosen) as vault:
         known = found(vault, login)

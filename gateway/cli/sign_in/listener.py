@@ -13,7 +13,7 @@ from gateway.cli.sign_in.answer import ANSWER_OCTETS, is_yes
 from gateway.errors import CannotListen
 
 LOOPBACK = {"127.0.0.1": ("127.0.0.1",), "localhost": ("127.0.0.1", "::1"), "::1": ("::1",)}
-CONNECTIONS = 20  # browsers open some that they say nothing on
+CONNECTIONS = 20  # browsers open some that they say nothing on; beyond these, who has waited longest makes room
 PATIENCE_SECONDS = 10.0  # for a request, and for its answer to be taken
 
 _PAGE = """<!DOCTYPE html>
@@ -100,15 +100,14 @@ class _Clients:
         self._redirect_uri = redirect_uri
         self._fault = fault
         self._answer = answer
-        self._served: set[asyncio.Task[None]] = set()
+        self._served: dict[asyncio.Task[None], asyncio.StreamWriter] = {}  # in the order in which they came
 
     def come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._served) >= CONNECTIONS:
-            writer.transport.abort()
-            return
+        if len(self._served) >= CONNECTIONS:  # whoever is on this machine must not keep the browser out
+            self._served.pop(next(iter(self._served))).transport.abort()
         task = asyncio.create_task(self._serve(reader, writer))
-        self._served.add(task)
-        task.add_done_callback(self._served.discard)
+        self._served[task] = writer
+        task.add_done_callback(lambda _: self._served.pop(task, None))
 
     async def leave(self) -> None:
         remaining = list(self._served)
