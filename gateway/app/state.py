@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.config import Settings
 from gateway.ports import Vault
-from gateway.store import KeyFile, State, StateFolder, StoredVault, add_key, look_at, open_state
+from gateway.store import KeyFile, State, StateFolder, StoredVault, add_key, has_accounts, look_at, open_state
 from gateway.telemetry.events import Event, StateReplaced
 
 KEY_FILE = "vault.keys"
@@ -19,9 +19,10 @@ def state_of(settings: Settings, emit: Callable[[Event], None]) -> State:
 
 def look_at_state(settings: Settings) -> str | None:
     """What a shared one says of itself; and the accounts can be read. Raises SettingsError and StateError."""
-    said = look_at(settings.database) if settings.database else None
-    with vault_of(settings) as vault:
-        vault.prove_keys()
+    said, is_made = look_at(settings.database) if settings.database else (None, has_accounts(settings.folder))
+    if is_made:
+        with vault_of(settings) as vault:
+            vault.prove_keys()
     return said
 
 

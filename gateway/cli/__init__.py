@@ -6,7 +6,7 @@ from importlib import import_module
 import click
 
 from gateway import __version__
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, KeysUnusable
 
 # Where each is: a health check every half minute is not to load a server.
 COMMANDS = {
@@ -50,4 +50,5 @@ def main() -> None:
         commands(prog_name="pop3-gateway")
     except GatewayError as error:
         click.echo(f"pop3-gateway: {error}", err=True)
-        sys.exit(2 if error.code == "SYS/PERM" else 1)
+        # A client may try again where keys are not the right ones, because that is no fault of its mailbox.
+        sys.exit(2 if error.code == "SYS/PERM" or isinstance(error, KeysUnusable) else 1)

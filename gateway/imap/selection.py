@@ -24,6 +24,11 @@ _MOST = 0xFFFFFFFF  # UIDs and UIDVALIDITY are 32-bit, and not zero: RFC 3501 se
 _UID_OCTETS = 11  # of a UID in the answer to SEARCH, with what stands before it
 
 _CODE = re.compile(rb"\[([A-Za-z-]+)(?: (\(.*\)|[^\]]*))?\]")  # a response code: RFC 3501 section 7.1
+# What several servers say in the place of RFC 5530's NONEXISTENT: it is no use to try again.
+_NO_FOLDER = re.compile(
+    r"(does ?n.t|does not|not) exist|no such (mailbox|folder)|unknown (mailbox|folder)|(mailbox|folder) not found",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(rb"\d{1,19}")
 _COMPACT = re.compile(rb"\(TAG [^()]*\) UID ALL ([\d:,]+)", re.IGNORECASE)  # RFC 4731 section 3.1
 
@@ -51,7 +56,12 @@ class Selection:
         }
         commands = {select: b"SELECT " + _quoted(self._folder)} | fetches
         self._send(b"".join(b"%s %s\r\n" % command for command in commands.items()))
-        codes = self._read_selection(select, rows)
+        try:
+            codes = self._read_selection(select, rows)
+        except UpstreamDeclined as error:
+            if _NO_FOLDER.search(str(error)):
+                raise UpstreamUnusable(str(error)) from error
+            raise
         for tag in fetches:
             self._read_rows(tag, rows)
         return self._told(codes), rows
@@ -131,9 +141,10 @@ class Selection:
 
     def _read_selection(self, tag: bytes, rows: Rows) -> dict[bytes, bytes]:
         """The response codes. Rows may come, too, ahead of the tagged line."""
-        doing = f"opening {self._folder} (maildrop.folder)"
         codes: dict[bytes, bytes] = {}
-        responses = Responses(self._transport, tag, doing, declined=UpstreamDeclined)
+        responses = Responses(
+            self._transport, tag, f"opening the folder {self._folder}", declined=UpstreamDeclined
+        )
         while not isinstance(response := responses.next(), Done):
             if isinstance(response, Fetch):
                 begins = not rows

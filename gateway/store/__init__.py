@@ -5,7 +5,7 @@ from gateway.store.folder import StateFolder
 from gateway.store.keys import KeyFile, Keys, add_key
 from gateway.store.listings import FileListings
 from gateway.store.seal import VaultSeal
-from gateway.store.state import LEDGER_FILE, State, demand_readable, look_at, open_state
+from gateway.store.state import LEDGER_FILE, State, demand_readable, has_accounts, look_at, open_state
 from gateway.store.vault import StoredVault
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "VaultSeal",
     "add_key",
     "demand_readable",
+    "has_accounts",
     "look_at",
     "open_customers",
     "open_state",

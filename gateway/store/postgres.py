@@ -95,12 +95,13 @@ class Pool:
             finally:
                 self._give_back(connection)
 
-    def look(self) -> str:
-        """Which server it is, and the state of our tables there; then all is closed. Raises StateError."""
+    def look(self) -> tuple[str, bool]:
+        """Which server it is, and whether our tables are there; then all is closed. Raises StateError."""
         with contextlib.closing(self), self.transaction(_READ) as database:
             [server] = database.execute("SELECT current_setting('server_version')").fetchone()
-            new = "" if _has_tables(database) else "; the tables will be made"
-        return f"{self._address.shown}, PostgreSQL {server}{new}"
+            is_made = _has_tables(database)
+        new = "" if is_made else "; the tables will be made"
+        return f"{self._address.shown}, PostgreSQL {server}{new}", is_made
 
     def close(self) -> None:
         self._closed = True

@@ -13,7 +13,7 @@ from gateway.ports import Deadlines, Invitations, Ledger, LockMode, Locks, Login
 from gateway.store.attendant import Attendant
 from gateway.store.database import Database
 from gateway.store.deadlines import FileDeadlines
-from gateway.store.folder import StateFolder
+from gateway.store.folder import StateFolder, default_folder
 from gateway.store.invitations import StoredInvitations
 from gateway.store.keys import Keys
 from gateway.store.leases import Holder, LeasedLocks
@@ -68,8 +68,16 @@ def open_state(
     return SharedState(local, database) if database else LocalState(local, on_replaced)
 
 
-def look_at(database: str) -> str:
-    """What a shared state says of itself; nothing is changed there. Raises SettingsError, and StateError."""
+def has_accounts(folder: Path | None) -> bool:
+    """Whether there have been any in it; nothing is made. Raises StateError."""
+    return ((folder or default_folder()) / VAULT_FILE).exists()
+
+
+def look_at(database: str) -> tuple[str, bool]:
+    """What a shared state says of itself, and whether its tables are there; nothing is changed.
+
+    Raises SettingsError, and StateError.
+    """
     return _postgres(database)[2]()
 
 
@@ -167,7 +175,7 @@ class SharedState:
         self._close()
 
 
-def _postgres(url: str) -> tuple[Callable[[Schema], Database], Callable[[], None], Callable[[], str]]:
+def _postgres(url: str) -> tuple[Callable[[Schema], Database], Callable[[], None], Callable[[], tuple[str, bool]]]:
     """How to open a part of the database, how to close all of it, and how to look at it."""
     try:
         from gateway.store.address import Address  # noqa: PLC0415 - psycopg is there for those who need it

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app.state import KEY_FILE
+from gateway.accounts import made
+from gateway.app.state import KEY_FILE, vault_of
+from gateway.config import load
 from gateway.ports import Grant, Renewal, StoredAccount
 from gateway.sasl import Secret
 from gateway.store import Keys, open_state
@@ -75,6 +77,26 @@ def test_a_state_database_is_asked_and_not_changed(
     assert PASSWORD not in told
 
 
+@pytest.mark.parametrize("keys", [None, "", "no key\n", f"{'MDAw' * 10}MDA=\n"])
+def test_keys_that_do_not_open_the_accounts_are_told(
+    fake: FakeImap, drop: Mailbox, tmp_path: Path, keys: str | None
+) -> None:
+    """And by the gateway at its start, not by the first login."""
+    state = f"state: '{tmp_path}/state'\n"
+    check(fake, drop, tmp_path, drop.password, state)  # writes the settings
+    settings = load(tmp_path / "gateway.yaml", {}, {})
+    with vault_of(settings) as vault:
+        vault.add(made.new_account("ann", Secret("secret"), 0.0))
+    assert check(fake, drop, tmp_path, drop.password, state)[0] == 0
+    file = tmp_path / "state" / "vault.keys"
+    file.unlink()
+    if keys is not None:
+        file.write_text(keys)
+    status, told = check(fake, drop, tmp_path, drop.password, state)
+    assert status == 2
+    assert str(file) in told
+
+
 def test_a_wrong_password_is_told_and_not_shown(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:
     status, told = check(fake, drop, tmp_path, "hunter2hunter2")
     assert status == 1
@@ -94,7 +116,7 @@ def test_a_folder_that_no_policy_uses_is_told(fake: FakeImap, drop: Mailbox, tmp
     [
         ("maildrop: {on_delete: trash}", "set maildrop.trash"),
         ("maildrop: {on_delete: trash, trash: Nowhere}", "there is no folder Nowhere"),
-        ("maildrop: {folder: Nowhere}", "opening Nowhere (maildrop.folder): "),
+        ("maildrop: {folder: Nowhere}", "opening the folder Nowhere: "),
     ],
 )
 def test_a_folder_that_is_not_there_is_told(

@@ -107,6 +107,9 @@ async def test_what_is_expunged_while_we_look_is_not_missing(fake: FakeImap, ups
     ("fault", "kind"),
     [
         (Say("NO [NONEXISTENT] no such mailbox"), UpstreamUnusable),
+        (Say("NO Mailbox doesn't exist: Nope"), UpstreamUnusable),  # Dovecot, Exchange
+        (Say("NO Mailbox does not exist"), UpstreamUnusable),  # Cyrus
+        (Say("NO [SERVERBUG] the mailbox does not exist now"), UpstreamRefused),
         (Say("NO [SERVERBUG] oops"), UpstreamRefused),
         (Say("NO oops"), UpstreamDeclined),
         (Say("BAD oops"), UpstreamDeclined),
@@ -136,7 +139,7 @@ async def test_a_select_that_fails(
 
 
 async def test_a_folder_that_is_not_there(upstream: Upstream) -> None:
-    with pytest.raises(UpstreamUnusable, match="opening Nowhere"):
+    with pytest.raises(UpstreamUnusable, match="opening the folder Nowhere"):
         await upstream.open(upstream.account(folder="Nowhere"))
 
 

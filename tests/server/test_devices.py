@@ -128,6 +128,17 @@ def test_keys_that_do_not_fit_are_told_and_are_no_wrong_password(gateway: Gatewa
     assert "another key" in gateway.wait_for("login failed here, not at the mail server")["error"]
 
 
+def test_keys_that_do_not_fit_are_told_at_the_start(
+    gateway: GatewayProcess, device: Device, start_gateway: StartGateway, mailbox: Mailbox
+) -> None:
+    """Before anybody logs in; and whoever passes through does not need them."""
+    state = gateway.config.parent / "state"
+    (state / "vault.keys").write_text("MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=\n")
+    other = start_gateway(mailbox.server, state=str(state))
+    told = other.wait_for("the accounts cannot be used: nobody who has one can log in")
+    assert "another key" in told["error"]
+
+
 MASTER = """
 auth_master_user_separator = *
 passdb {
