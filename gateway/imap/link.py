@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.errors import BadCredentials, TokenRefused, UpstreamUnusable
+from gateway.errors import BadCredentials, TokenRefused, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import tls
 from gateway.imap.client import Client
 from gateway.imap.faults import silent_about, translated
@@ -30,7 +30,19 @@ class Timeouts:
 
 
 def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
-    """A connection, protected as the endpoint demands, not logged in. Raises UpstreamError."""
+    """A connection, protected as the endpoint demands, not logged in; or to another that has the same mailboxes,
+    where it cannot be reached (RFC 2782). Raises UpstreamError.
+    """
+    faults: list[UpstreamUnreachable] = []
+    for each in (endpoint, *endpoint.others):
+        try:
+            return _connect_to(each, timeouts)
+        except UpstreamUnreachable as error:
+            faults.append(error)
+    raise type(faults[0])("; ".join(map(str, faults))) from faults[0]
+
+
+def _connect_to(endpoint: Endpoint, timeouts: Timeouts) -> Client:
     trust = tls.trust(endpoint.ca_file)
     with translated(f"connecting to {endpoint}"):
         transport = Transport.connect(endpoint, trust, timeouts.connect)

@@ -31,6 +31,7 @@ class Endpoint:
     ca_file: Path | None = None  # trusted instead of the system's authorities
     # Between whose mailbox it is and who logs in for him; "": that is SASL PLAIN's to say.
     master_separator: str = ""
+    others: tuple["Endpoint", ...] = ()  # with the same mailboxes, in this order, where this one cannot be reached
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

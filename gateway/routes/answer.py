@@ -14,6 +14,7 @@ class Answer:
 
     values: Values = field(default_factory=dict)
     secret: Secret | None = None  # for the upstream, instead of the client's own
+    others: tuple[Values, ...] = ()  # where else, one after the other, if it cannot be reached there
 
 
 class LookUp(Protocol):

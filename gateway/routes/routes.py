@@ -105,12 +105,22 @@ class _Route:
         if answer is None:
             return None
         endpoint = self._endpoint(values, answer)
+        others = (self._other(values, replace(answer, values=each)) for each in answer.others)
+        if spare := tuple(filter(None, others)):
+            endpoint = replace(endpoint, others=spare)
         try:
             user, folder = self._user(values, answer), self._folder(values, answer)
         except Unfit as error:
             raise LookupFailed(f"{self.place}: {error} in the answer") from None
         there = replace(claim, user=user, secret=answer.secret or claim.secret)
         return Destination(endpoint, there, folder, self.place)
+
+    def _other(self, values: Values, answer: Answer) -> Endpoint | None:
+        """What is not allowed is left out: nobody has to go there."""
+        try:
+            return self._endpoint(values, answer)
+        except BadCredentials:
+            return None
 
     def _endpoint(self, values: Values, answer: Answer) -> Endpoint:
         """Only what `hosts` allows, where that says anything."""

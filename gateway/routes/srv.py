@@ -22,6 +22,7 @@ SERVICES = {"imaps": "_imaps._tcp", "imap": "_imap._tcp"}  # where both will do,
 ANSWER_SECONDS = 5.0  # from all name servers together
 TRY_SECONDS = 2.0  # from one of them
 REMEMBERED = 10_000  # answers, for as long as their TTL says
+MOST_TARGETS = 3  # that a login tries, one after the other: mail programs give up after about 110 s
 NO_WEIGHT = 0.01  # RFC 2782: weight 0 has "a very small chance", where others have more
 
 
@@ -34,15 +35,15 @@ class Target:
     weight: int
 
 
-def choose(targets: Iterable[Target], name: str) -> Target | None:
-    """The one of the least priority, of both services together; imaps before imap."""
-    offered = [target for target in targets if target.host not in ("", ".")]
-    if not offered:
-        return None
+def ranked(targets: Iterable[Target], name: str) -> list[Target]:
+    """Those of the least priority first, of both services together; imaps before imap."""
     order = list(SERVICES)
-    best = min((target.priority, order.index(target.scheme)) for target in offered)
-    equal = [target for target in offered if (target.priority, order.index(target.scheme)) == best]
-    return max(equal, key=lambda target: (_score(target, name.casefold()), target.host, target.port))
+
+    def rank(target: Target) -> tuple[int, int, float, str, int]:
+        score = _score(target, name.casefold())
+        return target.priority, order.index(target.scheme), -score, target.host, target.port
+
+    return sorted((target for target in targets if target.host not in ("", ".")), key=rank)
 
 
 def _score(target: Target, name: str) -> float:
@@ -96,6 +97,10 @@ class Resolver:
         return self._asking
 
 
+def _values(target: Target) -> Values:
+    return {"host": target.host, "port": str(target.port), "scheme": target.scheme}
+
+
 class SrvLookUp:
     """Implements LookUp."""
 
@@ -109,12 +114,13 @@ class SrvLookUp:
         if domain is None:  # so it has no records
             return None
         try:
-            target = choose(await self._resolver.targets(domain), values["name"])
+            found = ranked(await self._resolver.targets(domain), values["name"])
         except LookupFailed as error:
             raise LookupFailed(f"{self._place}.srv: {error}") from error
-        if target is None:
+        if not found:
             return None
-        return Answer({"host": target.host, "port": str(target.port), "scheme": target.scheme})
+        first, *others = map(_values, found[:MOST_TARGETS])
+        return Answer(first, others=tuple(others))
 
     def close(self) -> None:
         pass

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.errors import BadCredentials, LookupFailed
-from gateway.routes.srv import Target, choose
+from gateway.routes.srv import Target, ranked
 from tests.routes.conftest import Guide, MakeGuide
 from tests.servers.dnsmasq import Dnsmasq
 from tests.servers.machine import free_ports
@@ -23,6 +23,8 @@ RECORDS = (
     "srv-host=_imaps._tcp.many.example,one.example.net,993,5,10",
     "srv-host=_imaps._tcp.many.example,two.example.net,993,5,30",
     "srv-host=_imaps._tcp.many.example,spare.example.net,993,6,100",
+    "srv-host=_imaps._tcp.half.example,secure.example.net,993,1,1",
+    "srv-host=_imaps._tcp.half.example,intranet.corp,993,2,1",
     "srv-host=_imaps._tcp.none.example",  # target "."
     "srv-host=_imaps._tcp.evil.example,intranet.corp,993,1,1",
     "srv-host=_imaps._tcp.address.example,127.0.0.1,993,1,1",
@@ -74,12 +76,34 @@ def test_a_target_that_goes_moves_no_name_but_its_own() -> None:
     weights = {"a": 0, "b": 1, "c": 5, "d": 9}
     targets = [Target("imaps", f"{letter}.example.net", 993, 1, weight) for letter, weight in weights.items()]
     names = [f"user{number}" for number in range(500)]
-    before = {name: choose(targets, name) for name in names}
-    after = {name: choose(targets[:-1], name) for name in names}
+    before = {name: ranked(targets, name)[0] for name in names}
+    after = {name: ranked(targets[:-1], name)[0] for name in names}
     moved = [name for name in names if before[name] != after[name]]
     assert moved == [name for name in names if before[name] == targets[-1]]
     assert Counter(before.values())[targets[0]] < 5  # weight 0: hardly any
-    assert choose(targets[:1], "ann") == targets[0]
+    assert ranked(targets[:1], "ann") == targets[:1]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("ann@both.example", ["clear.example.net:143"]),
+        ("ann@later.example", ["secure.example.net:993"]),
+        ("ann@half.example", []),  # the other one is not listed
+        ("ann@nothing.example", []),
+    ],
+)
+async def test_the_others_are_there_where_it_cannot_be_reached(
+    asking: Guide, name: str, others: list[str]
+) -> None:
+    assert [str(other) for other in (await asking.find(name)).endpoint.others] == others
+
+
+async def test_of_many_the_equal_ones_come_first(asking: Guide) -> None:
+    found = [(await asking.find(f"user{number}@many.example")).endpoint for number in range(20)]
+    equal = {"one.example.net:993", "two.example.net:993"}
+    assert {frozenset(map(str, (endpoint, endpoint.others[0]))) for endpoint in found} == {frozenset(equal)}
+    assert {str(endpoint.others[1]) for endpoint in found} == {"spare.example.net:993"}
 
 
 @pytest.mark.parametrize("name", ["ann@evil.example", "ann@address.example"])

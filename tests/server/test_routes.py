@@ -1,5 +1,6 @@
 """Names that go to different servers, by real logins to two of them."""
 
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -110,6 +111,33 @@ def test_a_domain_s_records(
         gateway = start_gateway(dovecot, routes=[route], resolver=dns.server)
         assert opened(gateway, there, f"{local}@there.example") == THERE
         assert opened(gateway, here) == HERE
+
+
+def test_the_next_record_counts_where_the_first_server_is_down(
+    start_gateway: StartGateway, dovecot: Dovecot, other: Dovecot, there: Mailbox
+) -> None:
+    """RFC 2782; the second time on a connection that was kept."""
+    route = {
+        "match": "{user}@{domain}",
+        "srv": "{domain}",
+        "upstream": f"{{scheme}}://{{host}}:{{port}}?ca_file={other.ca_file}",
+        "hosts": "localhost",
+        "user": "{user}@example.org",
+    }
+    name = f"{there.user.partition('@')[0]}@there.example"
+    with closing(socket.socket()) as down:
+        down.bind(("127.0.0.1", 0))
+        ports = down.getsockname()[1], other.imaps_port
+        records = (
+            f"srv-host=_imaps._tcp.there.example,localhost,{port},{priority},0"
+            for priority, port in enumerate(ports)
+        )
+        with Dnsmasq("local=/example/", *records) as dns:
+            gateway = start_gateway(dovecot, routes=[route], resolver=dns.server)
+            for _ in range(2):
+                assert opened(gateway, there, name) == THERE
+            wrong = Mailbox(other, there.user, "wrong")  # reached, and refused: no other is asked
+            assert opened(gateway, wrong, name).startswith(b"-ERR [AUTH]")
 
 
 def test_a_row_of_a_database(
