@@ -7,7 +7,7 @@ from gateway.accounts.opening import Opening
 from gateway.errors import BadCredentials, MisplacedPassword
 from gateway.networks import is_within, network_of
 from gateway.ports import Account, Accounts, AppPassword, Peer, StoredAccount, Vault
-from gateway.sasl import ITERATIONS, Certified, Claim, Credentials, Keyring, Needs, Proof, one_spelling
+from gateway.sasl import ITERATIONS, Certified, Claim, Credentials, Keyring, Needs, Proof, Secret, one_spelling
 from gateway.threads import Threads
 
 # The time of the last login is kept no finer: a write for each poll would wear a disk out.
@@ -24,11 +24,16 @@ class StoredAccounts:
         others: Accounts,
         checker: Checker,
         threads: Threads,
+        hashes: Threads,
     ) -> None:
+        """`threads` look into the vault. `hashes` are for passwords that were not found right yet: strangers'
+        guesses may fill them, and whoever polls as ever waits behind none.
+        """
         self._vault = vault
         self._opening = opening
         self._others = others
         self._threads = threads
+        self._hashes = hashes
         self._checker = checker
 
     @property
@@ -50,7 +55,7 @@ class StoredAccounts:
         if stored is None:
             return await self._others.resolve(claim, peer)
         if isinstance(claim, Credentials):
-            password = await self._threads.run(self._checker.find, claim.secret, stored.salt, stored.passwords)
+            password = await self._password(claim.secret, stored)
         elif isinstance(claim, Proof):
             password = next((known for known in stored.passwords if known.name == claim.key), None)
         else:
@@ -62,6 +67,10 @@ class StoredAccounts:
         _demand_valid(password, peer)
         await self._note_used(stored, password)
         return self._opening.account(stored, password)
+
+    async def _password(self, secret: Secret, stored: StoredAccount) -> AppPassword | None:
+        known = self._checker.known(secret, stored.passwords)
+        return known or await self._hashes.run(self._checker.find, secret, stored.salt, stored.passwords)
 
     async def _certified(self, claim: Certified) -> StoredAccount:
         """RFC 4422 appendix A: a client that does not say who it wants to be is who the certificate says."""

@@ -55,7 +55,8 @@ if TYPE_CHECKING:
 # A QUIT whose update goes on after its reply, or a client that hung up and is back at once.
 LOCK_PATIENCE_SECONDS = 2.0
 FAREWELL_THREADS = 16  # nobody waits for these
-ACCOUNT_THREADS = 4  # a password takes some 20 ms of a processor
+ACCOUNT_THREADS = 4
+HASH_THREADS = 4  # a password takes some 20 ms of a processor, and 19 MiB
 LOOK_UP_THREADS = 5  # as many connections to a database as it has
 # What a botnet may fill: a megabyte of counts, and four of places, which take a right password.
 GUESSES, GUESSES_MOST = "guesses", 65_536
@@ -85,8 +86,9 @@ class Gateway:
         maildrop, patience = settings.maildrop, settings.upstream.timeouts
         logins, transfers = Threads(), Threads()
         ledger_threads, farewells = Threads(state.writers), Threads(FAREWELL_THREADS)
-        self._account_threads, look_ups = Threads(ACCOUNT_THREADS), Threads(LOOK_UP_THREADS)
-        self._threads = (logins, transfers, ledger_threads, farewells, self._account_threads, look_ups)
+        self._account_threads, self._hashes = Threads(ACCOUNT_THREADS), Threads(HASH_THREADS)
+        look_ups, ours = Threads(LOOK_UP_THREADS), (self._account_threads, self._hashes)
+        self._threads = (logins, transfers, ledger_threads, farewells, *ours, look_ups)
         timeouts = Timeouts(patience.connect, patience.response, patience.open)
         self._vault = open_vault(settings, state)
         self._keeper = keeper_of(settings, state, self._vault, emit)
@@ -192,14 +194,14 @@ class Gateway:
             self._page.stop_accepting()
 
     def _accounts(self) -> WithFolders:
-        threads = self._account_threads
+        threads, hashes = self._account_threads, self._hashes
         settings, checker, policy = self._settings, Checker(), self._settings.maildrop.policy()
         usual = settings.upstream.endpoint()
         if settings.accounts.pass_through:
             others: Accounts = PassThrough(usual, "", policy, self._upstream.mechanisms, self._routes)
         else:
-            others = Nobody(checker, threads, readable=settings.accounts.readable_passwords)
-        stored = StoredAccounts(self._vault, opening_of(settings, ""), others, checker, threads)
+            others = Nobody(checker, hashes, readable=settings.accounts.readable_passwords)
+        stored = StoredAccounts(self._vault, opening_of(settings, ""), others, checker, threads, hashes)
         return WithFolders(stored, folder_names(settings), settings.maildrop.folder)
 
     def _doorkeeper(self) -> Doorkeeper:

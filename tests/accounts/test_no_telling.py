@@ -38,7 +38,7 @@ def accounts(tmp_path: Path) -> Iterator[StoredAccounts]:
         vault.add(StoredAccount(login, "", login, Secret("upstream"), SALT, 1.0, passwords=passwords))
     checker, threads = Checker(), Threads(1)
     others = Nobody(checker, threads, readable=False)
-    yield StoredAccounts(vault, Opening(lambda _: ENDPOINT, "INBOX", Policy()), others, checker, threads)
+    yield StoredAccounts(vault, Opening(lambda _: ENDPOINT, "INBOX", Policy()), others, checker, threads, threads)
     threads.stop()
     state.close()
 

@@ -1,6 +1,7 @@
 """Who gets in with which password, and to which mailbox."""
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.state = open_state(folder)
         self.vault = self.state.vault(lambda _: Keys([KEY], "the test"))
-        self.threads = Threads(2)
+        self.threads, self.hashes = Threads(2), Threads(1)
         self.checker = Checker()
 
     def accounts(self, others: Accounts | None = None) -> StoredAccounts:
@@ -38,10 +39,10 @@ class Site:
         endpoints = {"": USUAL, "imaps://other": OTHER}
         mechanisms = {"microsoft365": "XOAUTH2", "fastmail": "OAUTHBEARER"}
         opening = Opening(endpoints.__getitem__, "INBOX", POLICY, mechanism=mechanisms.__getitem__)
-        return StoredAccounts(self.vault, opening, others, self.checker, self.threads)
+        return StoredAccounts(self.vault, opening, others, self.checker, self.threads, self.hashes)
 
     def nobody(self, *, readable: bool = False) -> Nobody:
-        return Nobody(self.checker, self.threads, readable=readable)
+        return Nobody(self.checker, self.hashes, readable=readable)
 
     def add(self, login: str = "ann", terms: Terms = Terms(), **more: str) -> str:  # noqa: B008 - frozen
         """An account with one password, of which this is the name; the password is `right`."""
@@ -62,6 +63,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield made
     made.state.close()
     made.threads.stop()
+    made.hashes.stop()
 
 
 async def test_the_devices_password_opens_the_mailbox_with_the_mailboxs_own(site: Site) -> None:
@@ -70,6 +72,20 @@ async def test_the_devices_password_opens_the_mailbox_with_the_mailboxs_own(site
     assert (account.endpoint, account.folder) == (OTHER, "Archive")
     assert account.credentials == Credentials("ann@there", Secret("upstream"))
     assert account.policy == POLICY
+
+
+async def test_who_polls_as_ever_waits_behind_no_strangers_guess(site: Site) -> None:
+    """However many there are, and whatever names they try."""
+    site.add()
+    await site.log_in("right")
+    may_end = threading.Event()
+    guess = site.hashes.submit(may_end.wait)
+    try:
+        for _ in range(3):
+            assert (await site.log_in("right")).stored_as == "ann"
+        assert not guess.done()
+    finally:
+        may_end.set()
 
 
 @pytest.mark.parametrize("name", ["ann", "Ann", "ANN"])
