@@ -221,8 +221,9 @@ class Authorization:
             reply = await self._failed(self.user, error)
             return self._explained(claim, reply) if isinstance(error, BadCredentials) else reply
         drop = Maildrop(self.mailbox.snapshot)
-        encrypted = self.channel is not None
-        self._emit(LoggedIn(self.user, self._peer.address, encrypted, drop.count, drop.octets))
+        version = self.channel.version if self.channel else ""
+        where = (self.user, self._peer.address, version)
+        self._emit(LoggedIn(*where, drop.count, drop.octets, account.opened_with))
         return ok(drop.description, change=Change.MAILDROP_OPEN)
 
     def _explained(self, claim: Claim, refusal: Reply) -> Reply:

@@ -40,6 +40,7 @@ class Opening:
             policy,
             device=device,
             stored_as=stored.login,
+            opened_with=(password.label or password.name) if password else "",
         )
 
     def _credentials(self, stored: StoredAccount) -> Credentials | Granted:

@@ -47,6 +47,7 @@ class Account:
     policy: Policy
     device: str = ""  # whose own memory of the maildrop this is; "": that of all others
     stored_as: str = ""  # the login that these credentials are kept for here; "": they are the client's own
+    opened_with: str = ""  # the app password, by its label or name, for the log
     given_by: str = ""  # the route whose look-up said the secret, likewise
 
     @property
@@ -82,6 +83,7 @@ class Channel:
 
     bindings: Mapping[str, bytes] = field(default_factory=dict)  # by type (RFC 5929)
     certified: tuple[str, ...] = ()  # names in the client's certificate, which was verified
+    version: str = ""  # as OpenSSL calls it: TLSv1.3
 
 
 @dataclass(frozen=True, slots=True)

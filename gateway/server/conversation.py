@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from gateway.errors import GatewayError
 from gateway.pop3 import NEED_DATA, Change, Command, Connection, Reply, State
 from gateway.pop3 import Event as Pop3Event
+from gateway.server import handshake
 from gateway.server.wire import ConnectionOver, Wire
 from gateway.session import Session
-from gateway.telemetry.events import Crashed, Event, LoginFailed
+from gateway.telemetry.events import Crashed, Event, HandshakeFailed, LoginFailed
 from gateway.transfer import Transfer
 
 HANDSHAKE_SECONDS = 30.0
@@ -73,9 +74,7 @@ class Conversation:
         except ConnectionOver as over:
             how = str(over)
             self._wire.abort()
-            if isinstance(over.__cause__, ssl.SSLCertVerificationError):  # a login that ended before it began
-                why = f"the client's certificate: {over.__cause__.verify_message}"
-                self._emit(LoginFailed("", self._wire.peer.address, "", why))
+            self._tell_of_handshake(over.__cause__)
         except GatewayError as error:  # in the middle of a message: the client must see that it is not whole
             how = f"broken off within a message: {error}"
             await self._close_within_a_message()
@@ -87,6 +86,14 @@ class Conversation:
             await self.session.close()
         await self._wire.wait_lost()  # until then it counts against the limits
         return self._stopped or how
+
+    def _tell_of_handshake(self, error: BaseException | None) -> None:
+        """Nobody else would say why an old device does not come in."""
+        if isinstance(error, ssl.SSLCertVerificationError):  # a login that ended before it began
+            why = f"the client's certificate: {error.verify_message}"
+            self._emit(LoginFailed("", self._wire.peer.address, "", why))
+        elif isinstance(error, ssl.SSLError):
+            self._emit(HandshakeFailed(self._wire.peer.address, handshake.why(error)))
 
     async def _close_within_a_message(self) -> None:
         """What was answered before still goes out; the dot that would end the message does not."""

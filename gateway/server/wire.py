@@ -182,7 +182,7 @@ class Wire(asyncio.Protocol):
             bindings["tls-server-end-point"] = tls.context.end_point
         if tls.version() == "TLSv1.2" and (unique := tls.get_channel_binding("tls-unique")):
             bindings["tls-unique"] = unique
-        return Channel(bindings, _names_in(tls.getpeercert() or {}))
+        return Channel(bindings, _names_in(tls.getpeercert() or {}), tls.version() or "")
 
     def close(self, linger: float) -> None:
         """Send what is buffered, for at most `linger` seconds, then close."""

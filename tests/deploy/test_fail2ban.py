@@ -157,7 +157,7 @@ def test_whom_the_gateway_locks_out_is_found_once(start: Callable[..., Writing],
         (LoginFailed("ann", "2001:db8::1", "AUTH", "no"), "guesses", "2001:db8::1"),
         (LoginFailed("ann", "192.0.2.1", "SYS/TEMP", f'", {AS_JSON} {AS_TEXT}'), "guesses", None),
         (AccountLockedOut("ann", "192.0.2.1", "from wherever it is not known", 900), "lockout", None),
-        (LoggedIn(f'x", {AS_JSON} {AS_TEXT}', "192.0.2.1", True, 1, 2), "guesses", None),
+        (LoggedIn(f'x", {AS_JSON} {AS_TEXT}', "192.0.2.1", "TLSv1.3", 1, 2), "guesses", None),
     ],
 )
 def test_what_a_worker_writes(find: Find, event: Event, mode: str, expected: str | None, form: str) -> None:

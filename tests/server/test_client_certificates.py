@@ -101,7 +101,7 @@ def test_curl_fetches_by_certificate(
     for wanted, *options in (("",), (DEVICE,), ("", "--sasl-ir"), (DEVICE, "--sasl-ir")):
         done = external(gateway, certificates, certificate, wanted, *options)
         assert done.stdout == MESSAGE, done.stderr
-    assert gateway.wait_for("logged in")["tls"] is True
+    assert gateway.wait_for("logged in")["tls"] == "TLSv1.3"
 
 
 @pytest.mark.parametrize("tls", ["pop3s", "stls"])

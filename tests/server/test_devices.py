@@ -80,6 +80,11 @@ def test_two_devices_have_one_maildrop(gateway: GatewayProcess, device: Device) 
         assert count(gateway, device()).startswith(b"-ERR [IN-USE]")
 
 
+def test_the_log_says_which_device_it_was(gateway: GatewayProcess, device: Device) -> None:
+    count(gateway, device("--label", "the printer in the hall"))
+    assert gateway.wait_for("logged in")["device"] == "the printer in the hall"
+
+
 def test_a_password_of_another_network_says_so(gateway: GatewayProcess, device: Device) -> None:
     assert count(gateway, device("--network", "192.0.2.0/24")).startswith(b"-ERR [AUTH] this password is not for")
     assert count(gateway, device("--network", "127.0.0.0/8")) == b"3"

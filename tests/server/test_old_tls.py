@@ -1,5 +1,6 @@
 """TLS 1.0 for the device that needs it, where the operator said so, and nowhere else."""
 
+import socket
 import ssl
 import subprocess
 import warnings
@@ -57,7 +58,7 @@ def test_not_by_another_listener(start_gateway: StartGateway, mailbox: Mailbox, 
     gateway = start_gateway(mailbox.server, listen=[NEW, OLD_STLS])
     done = talk(gateway.tls_port, version, "-cipher", "DEFAULT@SECLEVEL=0")
     assert done.stdout == b""
-    assert "unsupported protocol" in gateway.wait_for("connection ended without a login")["how"]
+    assert "older than min_version" in gateway.wait_for("TLS handshake failed")["why"]
     done = talk(gateway.port, version, "-cipher", "DEFAULT@SECLEVEL=0", "-starttls", "pop3")
     assert b" PLAIN LOGIN" in done.stdout, done.stderr
 
@@ -72,6 +73,7 @@ def test_old_ciphers_are_for_that_listener_only(start_gateway: StartGateway, mai
 def test_a_login_over_tls_1_0_works(start_gateway: StartGateway, mailbox: Mailbox) -> None:
     gateway = start_gateway(mailbox.server, listen=[OLD_STLS, NEW])
     assert spoken(gateway, ssl.TLSVersion.TLSv1, mailbox) == "TLSv1"
+    assert gateway.wait_for("logged in")["tls"] == "TLSv1"  # or nobody knew which device still needs it
 
 
 def test_it_is_told_at_the_start_of_that_listener_and_of_no_other(
@@ -90,3 +92,15 @@ def test_a_listener_may_also_want_newer_tls_than_the_others(start_gateway: Start
     assert b" PLAIN LOGIN" not in talk(gateway.tls_port, "-tls1_2").stdout
     assert b" PLAIN LOGIN" in talk(gateway.port, "-tls1_2", "-starttls", "pop3").stdout
     assert TOLD not in gateway.raw_log
+
+
+def test_why_a_client_did_not_come_in_is_told(start_gateway: StartGateway, mailbox: Mailbox) -> None:
+    gateway = start_gateway(mailbox.server)
+    address = "127.0.0.1", gateway.tls_port
+    with socket.create_connection(address) as trusting, pytest.raises(ssl.SSLCertVerificationError):
+        ssl.create_default_context().wrap_socket(trusting, server_hostname="127.0.0.1")
+    told = gateway.wait_for("TLS handshake failed")
+    assert (told["why"], told["level"]) == ("the client does not trust our certificate", "info")
+    with socket.create_connection(address) as plain:
+        plain.sendall(b"USER ann\r\n" * 10)
+        assert "does not begin with TLS" in gateway.wait_for("TLS handshake failed")["why"]

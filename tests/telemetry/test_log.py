@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.sasl import Credentials, Secret
 from gateway.telemetry import Event, Log, events, session_id
-from gateway.telemetry.events import ConnectionOpened, Crashed, LoggedIn, LoginFailed, Stopped
+from gateway.telemetry.events import ConnectionOpened, Crashed, LoggedIn, LoginFailed, SignedIn, Stopped
 
 FAILED = LoginFailed("ann", "192.0.2.1", "AUTH", "the login was refused")
 ANY_TEXT = st.text(st.characters(), max_size=30)
@@ -56,8 +56,9 @@ def test_a_json_line_has_the_event_its_level_its_time_and_its_fields() -> None:
 
 
 def test_numbers_and_truths_stay_what_they_are() -> None:
-    line = as_json(LoggedIn("ann", "192.0.2.1", True, 7, 10**12))
-    assert (line["tls"], line["messages"], line["octets"]) == (True, 7, 10**12)
+    line = as_json(LoggedIn("ann", "192.0.2.1", "TLSv1.3", 7, 10**12))
+    assert (line["messages"], line["octets"]) == (7, 10**12)
+    assert as_json(SignedIn("ann", "google", "192.0.2.1", new_account=True))["new_account"] is True
 
 
 def test_a_console_line_is_for_people() -> None:

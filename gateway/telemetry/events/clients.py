@@ -44,13 +44,23 @@ class ConnectionOpened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class HandshakeFailed(Event):
+    """Of a device that is too old, or has been told nothing of our certificate; of a port scan, too."""
+
+    name = "TLS handshake failed"
+    address: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedIn(Event):
     name = "logged in"
     user: str
     address: str
-    tls: bool
+    tls: str  # its version; "": none
     messages: int
     octets: int
+    device: str = ""  # the app password, by its label or name
 
 
 @dataclass(frozen=True, slots=True)
