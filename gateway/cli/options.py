@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gateway.cli.terminal import has_browser
-from gateway.config import CLIENT_SECRET_VARIABLE, Settings, load
+from gateway.config import CLIENT_SECRET_VARIABLE, OwnSettings, Settings, load, load_own
 from gateway.errors import SettingsError
 from gateway.sasl import Secret
 
@@ -44,7 +44,7 @@ _SHARED = (
 
 
 def with_settings(command: _F) -> _F:
-    """Adds the options; the command gets them as keyword arguments for settings()."""
+    """Adds the options; the command gets them as keyword arguments for settings() or own_settings()."""
     for option in reversed(_SHARED):
         command = option(command)
     return command
@@ -52,12 +52,23 @@ def with_settings(command: _F) -> _F:
 
 def settings(file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None) -> Settings:
     """File, then environment, then options: the later wins. Raises SettingsError."""
+    return load(file, os.environ, _options(upstream, listen, state))
+
+
+def own_settings(
+    file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None
+) -> OwnSettings:
+    """The same for a command that connects to no upstream: none need be given."""
+    return load_own(file, os.environ, _options(upstream, listen, state))
+
+
+def _options(upstream: str | None, listen: tuple[str, ...], state: str | None) -> dict[tuple[str, ...], Any]:
     given: dict[tuple[str, ...], Any] = {
         ("upstream",): upstream,
         ("listen",): list(listen),
         ("state",): state,
     }
-    return load(file, os.environ, {where: value for where, value in given.items() if value})
+    return {where: value for where, value in given.items() if value}
 
 
 def counted(what: str) -> "Progress":

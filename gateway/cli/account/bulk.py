@@ -15,9 +15,9 @@ from rich.progress import Progress
 
 from gateway.accounts import made
 from gateway.app.state import vault_of
-from gateway.cli.options import counted, settings, with_settings
+from gateway.cli.options import counted, own_settings, with_settings
 from gateway.cli.sign_in import Flow, demand
-from gateway.config import Settings
+from gateway.config import OwnSettings
 from gateway.errors import AccountExists, BadRecord, SettingsError
 from gateway.ports import StoredAccount, Vault
 
@@ -33,7 +33,7 @@ def export(lines: Path, **given: Any) -> None:
     What is secret stays encrypted: whoever imports it needs the keys of this vault, too.
     """
     count = 0
-    with vault_of(settings(**given)) as accounts:
+    with vault_of(own_settings(**given)) as accounts:
         if accounts.is_unused:
             raise BadRecord("there are no accounts yet")
         with _output(lines) as out, counted("accounts") as progress:
@@ -54,7 +54,7 @@ def import_(lines: Path, **given: Any) -> None:
     `on_delete`, and `passwords`, a list with `password`, `label`, `read_only`, `folder`, `networks`, `expires` and
     `on_delete` each. Remove it afterwards: it holds passwords in clear.
     """
-    chosen = settings(**given)
+    chosen = own_settings(**given)
     faults, taken = [], 0
     with vault_of(chosen) as accounts:
         for number, line in _lines(lines):
@@ -72,10 +72,12 @@ def import_(lines: Path, **given: Any) -> None:
         sys.exit(1)
 
 
-def _take(chosen: Settings, accounts: Vault, record: Mapping[str, Any]) -> None:
+def _take(chosen: OwnSettings, accounts: Vault, record: Mapping[str, Any]) -> None:
     new = _read(accounts, record, readable=chosen.accounts.readable_passwords)
-    chosen.endpoint(new.upstream)  # raises where it is no URL of ours
-    if not (new.secret.reveal() or new.grant or (chosen.upstream.master.user and not new.upstream)):
+    if new.upstream:
+        chosen.elsewhere(new.upstream)  # raises where it is no URL of ours
+    has_master = bool(chosen.upstream and chosen.upstream.master.user and not new.upstream)
+    if not (new.secret.reveal() or new.grant or has_master):
         raise BadRecord(f"{new.login} has neither secret nor provider, and there is no upstream.master for it")
     if "login" in record and new.grant is not None:
         demand(chosen.client(new.grant.provider), Flow.of(new.grant.renewal))
