@@ -206,7 +206,9 @@ def _explain(fault: ErrorDetails, raw: _Raw) -> str:
     section = model_of(where[:-1])
     if section and section.shorthand == where[-1] and where not in raw.origins:
         where = where[:-1]  # it was written as a plain URL
-    return f"{origin + ': ' if origin else ''}{_dotted(where)}: {_what(fault)}".replace(": : ", ": ")
+    named = _dotted(where)
+    said = [origin] if origin == f"--{named}" else [origin, named]
+    return ": ".join(filter(None, (*said, _what(fault))))
 
 
 def _what(fault: ErrorDetails) -> str:

@@ -55,6 +55,13 @@ def test_whoever_connects_is_asked_which(call: Call, arguments: list[str]) -> No
     assert "which IMAP server?" in str(result.exception)
 
 
+@pytest.mark.parametrize(("said", "meant"), [(["serv"], "serve"), (["account", "ad"], "add")])
+def test_a_command_that_is_not_there_is_told_with_the_one_that_is_meant(said: list[str], meant: str) -> None:
+    result = CliRunner().invoke(commands, said)
+    assert result.exit_code == 2
+    assert f"Did you mean '{meant}'?" in result.stderr
+
+
 def test_a_wrong_upstream_is_told_all_the_same(call: Call) -> None:
     result = call("account", "list", "--upstream", "pop3://there.example")
     assert isinstance(result.exception, SettingsError)
