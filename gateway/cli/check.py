@@ -17,6 +17,7 @@ from gateway.app.state import look_at_state
 from gateway.app.tokens import opened_by
 from gateway.cli.options import ask_secret, settings, with_settings
 from gateway.cli.sign_in import possible
+from gateway.cli.terminal import many
 from gateway.config import Settings
 from gateway.config.settings import MaildropSettings
 from gateway.errors import GatewayError, SettingsError, UpstreamUnreachable, UpstreamUnusable
@@ -195,7 +196,8 @@ def _check_login(chosen: Settings, account: Account, report: Report, tokens: Acc
     snapshot = mailbox.snapshot
     how = ", with a token of its provider" if isinstance(account.credentials, Granted) else ""
     report.good("login", f"as {account.credentials.user}{how}")
-    report.good("maildrop", f"{account.folder} has {len(snapshot)} messages, {snapshot.octets} octets")
+    size = f"{many(len(snapshot), 'message')}, {many(snapshot.octets, 'octet')}"
+    report.good("maildrop", f"{account.folder} has {size}")
     if snapshot.read_only:
         report.note("maildrop", "the upstream lets us only read: DELE will be refused")
     fate = _FATES[mailbox.on_delete].format(folder=mailbox.folder)

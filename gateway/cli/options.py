@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -12,9 +12,6 @@ from gateway.cli.terminal import has_browser
 from gateway.config import CLIENT_SECRET_VARIABLE, OwnSettings, Settings, load, load_own
 from gateway.errors import SettingsError
 from gateway.sasl import Secret
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -69,15 +66,6 @@ def _options(upstream: str | None, listen: tuple[str, ...], state: str | None) -
         ("state",): state,
     }
     return {where: value for where, value in given.items() if value}
-
-
-def counted(what: str) -> "Progress":
-    """How many there are so far, where nobody knows how many there will be; on a terminal, by standard error."""
-    from rich.console import Console  # noqa: PLC0415 - few commands take long
-    from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
-
-    columns = SpinnerColumn(), TextColumn(f"{{task.completed}} {what}")
-    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def ask_secret(what: str) -> Secret:

@@ -53,7 +53,7 @@ def check(
 def test_what_is_right_is_told_and_nothing_is_changed(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:
     status, told = check(fake, drop, tmp_path, drop.password)
     assert status == 0
-    assert "INBOX has 1 messages, 16 octets" in told
+    assert "INBOX has 1 message, 16 octets" in told
     assert "auto: deleted messages are removed" in told
     assert drop.messages()[0].flags == frozenset()
     assert list(tmp_path.iterdir()) == [tmp_path / "gateway.yaml"]
@@ -185,7 +185,7 @@ def test_a_stored_account_is_tried_with_what_its_provider_granted(
     status, told = check(fake, drop, tmp_path, "", state, whom="--account")
     assert status == 0, told
     assert f"ok    login: as {drop.user}, with a token of its provider" in told
-    assert "INBOX has 1 messages, 16 octets" in told
+    assert "INBOX has 1 message, 16 octets" in told
     assert "note  passwords: the upstream takes tokens only" in told
 
 

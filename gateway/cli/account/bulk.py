@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from gateway.accounts import made
 from gateway.app.state import vault_of
-from gateway.cli.options import counted, own_settings, with_settings
+from gateway.cli.options import own_settings, with_settings
 from gateway.cli.sign_in import Flow, demand
+from gateway.cli.terminal import bar, counted, many, say
 from gateway.config import OwnSettings
 from gateway.errors import AccountExists, BadRecord, SettingsError
 from gateway.ports import StoredAccount, Vault
@@ -40,7 +39,7 @@ def export(lines: Path, **given: Any) -> None:
             for record in progress.track(accounts.dump()):
                 print(json.dumps(record, ensure_ascii=False), file=out)
                 count += 1
-    click.echo(f"{count} accounts", err=True)
+    say(many(count, "account"))
 
 
 @click.command("import", short_help="Accounts of an export, or of a list of your own.")
@@ -64,10 +63,10 @@ def import_(lines: Path, **given: Any) -> None:
             except (BadRecord, AccountExists, SettingsError) as error:
                 faults.append(f"line {number}: {error}")
     for fault in faults[:SHOWN_FAULTS]:
-        click.echo(fault, err=True)
+        say(fault)
     if len(faults) > SHOWN_FAULTS:
-        click.echo(f"and {len(faults) - SHOWN_FAULTS} more", err=True)
-    click.echo(f"{taken} accounts taken, {len(faults)} not", err=True)
+        say(f"and {len(faults) - SHOWN_FAULTS} more")
+    say(f"{many(taken, 'account')} taken, {len(faults)} not")
     if faults:
         sys.exit(1)
 
@@ -109,7 +108,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadRecord(f"{file}: {error}") from error
     lines = text.split("\n")  # and at nothing else that is a line's end somewhere: a label may have it
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with bar() as progress:
         for number, line in progress.track(list(enumerate(lines, 1)), description="accounts"):
             if line.strip():
                 yield number, line

@@ -10,7 +10,7 @@ from gateway.app.state import vault_of
 from gateway.cli.account.shared import POLICIES, found, login_argument
 from gateway.cli.account.trial import try_kept, try_login
 from gateway.cli.options import ask_secret, own_settings, settings, with_settings
-from gateway.cli.terminal import say
+from gateway.cli.terminal import many, say
 from gateway.config import OwnSettings
 from gateway.errors import GatewayError
 from gateway.maildrop import OnDelete
@@ -72,7 +72,8 @@ def remove(login: str, yes: bool, **given: Any) -> None:
     with vault_of(chosen) as vault:
         known = found(vault, login)
         if not yes:
-            click.confirm(f"Remove {known.login} and its {len(known.passwords)} passwords?", abort=True, err=True)
+            passwords = many(len(known.passwords), "password")
+            click.confirm(f"Remove {known.login} and its {passwords}?", abort=True, err=True)
         vault.remove(login)
     say(f"{known.login} is removed; sessions that are open go on")
     _give_back(chosen, known)
