@@ -16,11 +16,12 @@ from gateway.app.names import destination_of, folder_names
 from gateway.app.state import look_at_state
 from gateway.app.tokens import opened_by
 from gateway.cli.options import ask_secret, settings, with_settings
+from gateway.cli.providers import signing_in_again
 from gateway.cli.sign_in import possible
 from gateway.cli.terminal import many
 from gateway.config import Settings
 from gateway.config.settings import MaildropSettings
-from gateway.errors import GatewayError, SettingsError, UpstreamUnreachable, UpstreamUnusable
+from gateway.errors import GatewayError, SettingsError, SignInNeeded, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import NO_TOKENS, Timeouts
 from gateway.maildrop import OnDelete
@@ -172,7 +173,10 @@ def _check_account(chosen: Settings, login: str, report: Report) -> None:
     with opened_by(chosen, login) as (account, tokens):
         if account.endpoint != chosen.upstream.endpoint():
             _check_upstream(account.endpoint, chosen, report)
-        _check_login(chosen, account, report, tokens)
+        try:
+            _check_login(chosen, account, report, tokens)
+        except SignInNeeded as error:
+            raise SignInNeeded(f"{error}; {signing_in_again(login)}") from error
 
 
 def _check_provider(chosen: Settings, name: str, report: Report) -> None:

@@ -68,8 +68,11 @@ def _options(upstream: str | None, listen: tuple[str, ...], state: str | None) -
     return {where: value for where, value in given.items() if value}
 
 
-def ask_secret(what: str) -> Secret:
-    """From the terminal, hidden; or the first line of standard input, for scripts. Raises SettingsError."""
+def ask_secret(what: str, otherwise: str = "") -> Secret:
+    """From the terminal, hidden; or the first line of standard input, for scripts.
+
+    Raises SettingsError, which says what can be done `otherwise`.
+    """
     if not sys.stdin.isatty():
         try:
             secret = sys.stdin.readline().removesuffix("\n")
@@ -77,7 +80,9 @@ def ask_secret(what: str) -> Secret:
         except UnicodeError:
             raise SettingsError("the password on standard input is no text in UTF-8") from None
         if not secret:
-            raise SettingsError("no password: give it at the terminal, or as the first line of standard input")
+            raise SettingsError(
+                f"no password: give it at the terminal, or as the first line of standard input{otherwise}"
+            )
         return Secret(secret)
     return Secret(click.prompt(what, hide_input=True, err=True))
 

@@ -203,7 +203,8 @@ def test_a_grant_that_has_ended_is_told(fake: FakeImap, drop: Mailbox, tmp_path:
     state = keep(tmp_path, account)
     status, told = check(fake, drop, tmp_path, "", state, whom="--account")
     assert status == 1
-    assert f"login as {drop.user}: invalid_grant: it was revoked" in told
+    how = f"type `pop3-gateway account authorize {drop.user}`"
+    assert f"login as {drop.user}: invalid_grant: it was revoked; {how}" in told
 
 
 def test_an_account_that_is_not_there_is_told(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from gateway.accounts.made import last_day
 from gateway.app.state import vault_of
 from gateway.cli.account.shared import as_json_option, found, login_argument
 from gateway.cli.account.shown import as_json_object, day, print_json, remedy_of, state_of, trouble_of, upstream_of
@@ -60,7 +61,7 @@ def show(login: str, as_json: bool, **given: Any) -> None:
         console.print(f"{how} since {day(known.grant.since)}: {_state(known)}")
     table = _table("name", "label", "made", "last login", "expires", "terms")
     for password in known.passwords:
-        days = (day(password.created), day(password.used) or "never", day(password.expires) or "never")
+        days = (day(password.created), day(password.used) or "never", last_day(password.expires) or "never")
         table.add_row(password.name, password.label, *days, _terms(password))
     console.print(table if known.passwords else "no passwords: nobody can log in")
 
