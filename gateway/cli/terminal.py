@@ -58,6 +58,11 @@ def many(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
+def span(seconds: float) -> str:
+    """10 minutes; what is less than two of them, in seconds."""
+    return many(round(seconds), "second") if seconds < 120 else many(round(seconds / 60), "minute")
+
+
 @contextmanager
 def countdown(what: str, seconds: float) -> Iterator[None]:
     """A line that says how much time is left, and goes away; where nobody looks, it is said once."""
