@@ -68,7 +68,7 @@ def import_(lines: Path, **given: Any) -> None:
         say(f"and {len(faults) - SHOWN_FAULTS} more")
     say(f"{many(taken, 'account')} taken, {len(faults)} not")
     if faults:
-        sys.exit(1)
+        sys.exit(2)  # whoever wrote the list can mend it
 
 
 def _take(chosen: OwnSettings, accounts: Vault, record: Mapping[str, Any]) -> None:
