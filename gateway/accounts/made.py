@@ -187,6 +187,11 @@ def expires_at(text: str) -> float:
     return datetime.combine(end, time(), UTC).timestamp()
 
 
+def last_day(expires: float) -> str:
+    """What expires_at() was given; "" for 0."""
+    return f"{datetime.fromtimestamp(expires, UTC) - timedelta(microseconds=1):%Y-%m-%d}" if expires else ""
+
+
 def _take_grant(fields: dict[str, Any], now: float) -> Grant | None:
     """One that gives its first token when it is needed."""
     provider, flow = _take_text(fields, "provider"), _take_text(fields, "flow")

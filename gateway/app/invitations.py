@@ -3,14 +3,14 @@
 import time
 
 from gateway.app.state import state_of
-from gateway.config import Settings
+from gateway.config import OwnSettings
 from gateway.config.web import LISTEN
 from gateway.enrolment import PATH, Order, invite
 from gateway.errors import SettingsError
 from gateway.ports import Invitation
 
 
-def invitation_link(settings: Settings, order: Order, expires: float = 0.0) -> tuple[Invitation, str]:
+def invitation_link(settings: OwnSettings, order: Order, expires: float = 0.0) -> tuple[Invitation, str]:
     """A new one, and the link to send to the person; `expires` in seconds since the epoch, 0: after a week.
 
     Raises SettingsError where there is no page, or no application at the provider; BadRecord, StateError.

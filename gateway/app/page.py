@@ -30,7 +30,9 @@ try:
     from gateway.web.render import Renderer
     from gateway.web.server import WebServer
 except ImportError as error:
-    raise SettingsError(f"web.listen: the page needs more ({error}); pip install 'pop3-gateway[web]'") from None
+    raise SettingsError(
+        f"web.listen: the page needs more ({error}): pip install '.[web]' in the source folder"
+    ) from None
 
 PAGE_THREADS = 8  # of which each may wait for a provider and a mail server
 # Of a trial login, for each of its steps: reverse proxies give up after a minute, and the provider had its 20 s.

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gateway.config import Settings
+from gateway.config import OwnSettings
 from gateway.ports import Vault
 from gateway.store import KeyFile, State, StateFolder, StoredVault, add_key, has_accounts, look_at, open_state
 from gateway.telemetry.events import Event, StateReplaced
@@ -12,12 +12,12 @@ from gateway.telemetry.events import Event, StateReplaced
 KEY_FILE = "vault.keys"
 
 
-def state_of(settings: Settings, emit: Callable[[Event], None]) -> State:
+def state_of(settings: OwnSettings, emit: Callable[[Event], None]) -> State:
     """Raises SettingsError and StateError."""
     return open_state(settings.folder, settings.database, lambda file: emit(StateReplaced(file)))
 
 
-def look_at_state(settings: Settings) -> str | None:
+def look_at_state(settings: OwnSettings) -> str | None:
     """What a shared one says of itself; and the accounts can be read. Raises SettingsError and StateError."""
     said, is_made = look_at(settings.database) if settings.database else (None, has_accounts(settings.folder))
     if is_made:
@@ -26,7 +26,7 @@ def look_at_state(settings: Settings) -> str | None:
     return said
 
 
-def open_vault(settings: Settings, state: State) -> StoredVault:
+def open_vault(settings: OwnSettings, state: State) -> StoredVault:
     """The accounts. Nothing is made before there is to be one."""
     configured = settings.accounts
     keys = configured.keys.get_secret_value() if configured.keys else None
@@ -34,7 +34,7 @@ def open_vault(settings: Settings, state: State) -> StoredVault:
 
 
 @contextlib.contextmanager
-def vault_of(settings: Settings) -> Iterator[Vault]:
+def vault_of(settings: OwnSettings) -> Iterator[Vault]:
     """For the command line, beside a gateway that runs or not. Raises StateError."""
     state = state_of(settings, lambda _: None)
     try:
@@ -43,7 +43,7 @@ def vault_of(settings: Settings) -> Iterator[Vault]:
         state.close()
 
 
-def rotate_keys(settings: Settings) -> Iterator[int]:
+def rotate_keys(settings: OwnSettings) -> Iterator[int]:
     """A new key, where they are in a file, and all secrets encrypted with the first one; see ports.Vault.
 
     Raises StateError.
@@ -56,5 +56,5 @@ def rotate_keys(settings: Settings) -> Iterator[int]:
         yield from vault.rotate()
 
 
-def _key_file(settings: Settings, folder: StateFolder) -> Path:
+def _key_file(settings: OwnSettings, folder: StateFolder) -> Path:
     return settings.accounts.key_file or folder.path / KEY_FILE

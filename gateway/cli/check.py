@@ -16,10 +16,12 @@ from gateway.app.names import destination_of, folder_names
 from gateway.app.state import look_at_state
 from gateway.app.tokens import opened_by
 from gateway.cli.options import ask_secret, settings, with_settings
+from gateway.cli.providers import signing_in_again
 from gateway.cli.sign_in import possible
+from gateway.cli.terminal import many
 from gateway.config import Settings
 from gateway.config.settings import MaildropSettings
-from gateway.errors import GatewayError, SettingsError, UpstreamUnreachable, UpstreamUnusable
+from gateway.errors import GatewayError, SettingsError, SignInNeeded, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import NO_TOKENS, Timeouts
 from gateway.maildrop import OnDelete
@@ -171,7 +173,10 @@ def _check_account(chosen: Settings, login: str, report: Report) -> None:
     with opened_by(chosen, login) as (account, tokens):
         if account.endpoint != chosen.upstream.endpoint():
             _check_upstream(account.endpoint, chosen, report)
-        _check_login(chosen, account, report, tokens)
+        try:
+            _check_login(chosen, account, report, tokens)
+        except SignInNeeded as error:
+            raise SignInNeeded(f"{error}; {signing_in_again(login)}") from error
 
 
 def _check_provider(chosen: Settings, name: str, report: Report) -> None:
@@ -195,7 +200,8 @@ def _check_login(chosen: Settings, account: Account, report: Report, tokens: Acc
     snapshot = mailbox.snapshot
     how = ", with a token of its provider" if isinstance(account.credentials, Granted) else ""
     report.good("login", f"as {account.credentials.user}{how}")
-    report.good("maildrop", f"{account.folder} has {len(snapshot)} messages, {snapshot.octets} octets")
+    size = f"{many(len(snapshot), 'message')}, {many(snapshot.octets, 'octet')}"
+    report.good("maildrop", f"{account.folder} has {size}")
     if snapshot.read_only:
         report.note("maildrop", "the upstream lets us only read: DELE will be refused")
     fate = _FATES[mailbox.on_delete].format(folder=mailbox.folder)

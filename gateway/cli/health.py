@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.options import settings, with_settings
+from gateway.cli.options import own_settings, with_settings
 from gateway.config import Listener
 from gateway.errors import UpstreamUnreachable
 from gateway.server.proxy import LOCAL
@@ -19,8 +19,7 @@ HEALTH_SECONDS = 5.0
 @with_settings
 def health(file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None) -> None:
     """Ask the running gateway: exit status 0 when it answers POP3 on each of its listeners."""
-    # The upstream is none of its business, and need not be given.
-    for listener in settings(file, upstream or "imap://localhost", listen, state).listen:
+    for listener in own_settings(file, upstream, listen, state).listen:
         ask(listener)
         click.echo(f"{listener.url}: answers")
 

@@ -4,17 +4,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from gateway.cli.terminal import has_browser
-from gateway.config import CLIENT_SECRET_VARIABLE, Settings, load
+from gateway.config import CLIENT_SECRET_VARIABLE, OwnSettings, Settings, load, load_own
 from gateway.errors import SettingsError
 from gateway.sasl import Secret
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -44,7 +41,7 @@ _SHARED = (
 
 
 def with_settings(command: _F) -> _F:
-    """Adds the options; the command gets them as keyword arguments for settings()."""
+    """Adds the options; the command gets them as keyword arguments for settings() or own_settings()."""
     for option in reversed(_SHARED):
         command = option(command)
     return command
@@ -52,25 +49,30 @@ def with_settings(command: _F) -> _F:
 
 def settings(file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None) -> Settings:
     """File, then environment, then options: the later wins. Raises SettingsError."""
+    return load(file, os.environ, _options(upstream, listen, state))
+
+
+def own_settings(
+    file: Path | None, upstream: str | None, listen: tuple[str, ...], state: str | None
+) -> OwnSettings:
+    """The same for a command that connects to no upstream: none need be given."""
+    return load_own(file, os.environ, _options(upstream, listen, state))
+
+
+def _options(upstream: str | None, listen: tuple[str, ...], state: str | None) -> dict[tuple[str, ...], Any]:
     given: dict[tuple[str, ...], Any] = {
         ("upstream",): upstream,
         ("listen",): list(listen),
         ("state",): state,
     }
-    return load(file, os.environ, {where: value for where, value in given.items() if value})
+    return {where: value for where, value in given.items() if value}
 
 
-def counted(what: str) -> "Progress":
-    """How many there are so far, where nobody knows how many there will be; on a terminal, by standard error."""
-    from rich.console import Console  # noqa: PLC0415 - few commands take long
-    from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
+def ask_secret(what: str, otherwise: str = "") -> Secret:
+    """From the terminal, hidden; or the first line of standard input, for scripts.
 
-    columns = SpinnerColumn(), TextColumn(f"{{task.completed}} {what}")
-    return Progress(*columns, console=Console(stderr=True), transient=True)
-
-
-def ask_secret(what: str) -> Secret:
-    """From the terminal, hidden; or the first line of standard input, for scripts. Raises SettingsError."""
+    Raises SettingsError, which says what can be done `otherwise`.
+    """
     if not sys.stdin.isatty():
         try:
             secret = sys.stdin.readline().removesuffix("\n")
@@ -78,7 +80,9 @@ def ask_secret(what: str) -> Secret:
         except UnicodeError:
             raise SettingsError("the password on standard input is no text in UTF-8") from None
         if not secret:
-            raise SettingsError("no password: give it at the terminal, or as the first line of standard input")
+            raise SettingsError(
+                f"no password: give it at the terminal, or as the first line of standard input{otherwise}"
+            )
         return Secret(secret)
     return Secret(click.prompt(what, hide_input=True, err=True))
 

@@ -107,10 +107,17 @@ def registered(
     elif last and last.provider == client.provider.name and last.registration.client_id:
         registration = last.registration
     elif client.client_id or client.service_account or not sys.stdin.isatty():
-        return chosen.client(client.provider.name), Registration()
+        return _of_settings(chosen, client.provider.name), Registration()
     else:
         registration = _asked(client.provider)
     return client.registered(registration), registration
+
+
+def _of_settings(chosen: Settings, name: str) -> Client:
+    try:
+        return chosen.client(name)
+    except SettingsError as error:
+        raise SettingsError(f"{error}, or give it with --client-id ID") from None
 
 
 def _asked(provider: Provider) -> Registration:
@@ -133,6 +140,11 @@ def way(client: Client, user: str, wishes: SignInOptions, last: Grant | None = N
     # Whoever names what only one flow has wants that one.
     wants_page = wishes.no_browser or bool(wishes.redirect_uri)
     return usual(client, has_browser=has_browser or wants_page), how
+
+
+def signing_in_again(login: str) -> str:
+    """What to type."""
+    return f"type `pop3-gateway account authorize {login}`"
 
 
 def guide(provider: str) -> str:

@@ -5,11 +5,15 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 _FAR_AWAY = ("SSH_CONNECTION", "SSH_TTY")
@@ -32,6 +36,31 @@ def has_browser(environment: Mapping[str, str]) -> bool:
     if any(environment.get(name) for name in _FAR_AWAY):
         return False
     return sys.platform == "darwin" or any(environment.get(name) for name in _DISPLAYS)
+
+
+def bar(*columns: "str | ProgressColumn") -> "Progress":
+    """How far something is, at a terminal; nothing where nobody looks. `columns`: others than the usual."""
+    from rich.progress import Progress  # noqa: PLC0415 - few commands take long
+
+    shown = console()
+    return Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal)
+
+
+def counted(what: str) -> "Progress":
+    """How many there are so far, where nobody knows how many there will be."""
+    from rich.progress import SpinnerColumn, TextColumn  # noqa: PLC0415 - as above
+
+    return bar(SpinnerColumn(), TextColumn(f"{{task.completed}} {what}"))
+
+
+def many(count: int, what: str) -> str:
+    """1 password, 2 passwords."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def span(seconds: float) -> str:
+    """10 minutes; what is less than two of them, in seconds."""
+    return many(round(seconds), "second") if seconds < 120 else many(round(seconds / 60), "minute")
 
 
 @contextmanager

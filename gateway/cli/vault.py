@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from gateway.app.state import rotate_keys
-from gateway.cli.options import counted, settings, with_settings
+from gateway.cli.options import own_settings, with_settings
+from gateway.cli.terminal import counted, many, say
 
 
 @click.group(short_help="The keys that encrypt the accounts: rotate.")
@@ -24,7 +25,7 @@ def rotate(**given: Any) -> None:
     count = 0
     with counted("secrets") as progress:
         under_way = progress.add_task("rotate", total=None)
-        for done in rotate_keys(settings(**given)):
+        for done in rotate_keys(own_settings(**given)):
             progress.advance(under_way, done)
             count += done
-    click.echo(f"{count} secrets are encrypted with the first key; back the key file up", err=True)
+    say(f"encrypted with the first key: {many(count, 'secret')}; back the key file up")

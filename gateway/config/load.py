@@ -5,7 +5,7 @@ import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -13,9 +13,11 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.listening import Listener
 from gateway.config.schema import PREFIX, Where, is_path, model_of, section_at, setting, variables
-from gateway.config.settings import Settings
+from gateway.config.settings import OwnSettings, Settings
 from gateway.config.values import DAY
 from gateway.errors import SettingsError
+
+_S = TypeVar("_S", bound=OwnSettings)
 
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 CLIENT_SECRET_VARIABLE = PREFIX + "CLIENT_SECRET"  # no setting: what --client-id of `account add` comes with
@@ -60,6 +62,19 @@ class _Raw:
 
 def load(file: Path | None, environment: Mapping[str, str], options: Mapping[tuple[str, ...], Any]) -> Settings:
     """`options` are from the command line, by path. Raises SettingsError with one line for each fault."""
+    return _load(Settings, file, environment, options)
+
+
+def load_own(
+    file: Path | None, environment: Mapping[str, str], options: Mapping[tuple[str, ...], Any]
+) -> OwnSettings:
+    """The same, and the upstream may be missing."""
+    return _load(OwnSettings, file, environment, options)
+
+
+def _load(
+    kind: type[_S], file: Path | None, environment: Mapping[str, str], options: Mapping[tuple[str, ...], Any]
+) -> _S:
     raw = _Raw()
     file = file or (Path(environment[CONFIG_VARIABLE]) if environment.get(CONFIG_VARIABLE) else None)
     if file is not None:
@@ -68,7 +83,7 @@ def load(file: Path | None, environment: Mapping[str, str], options: Mapping[tup
     for where, value in options.items():
         raw.set(where, value, f"--{where[-1].replace('_', '-')}")
     try:
-        return Settings.model_validate(raw.values)
+        return kind.model_validate(raw.values)
     except ValidationError as error:
         faults = error.errors()
         # A list whose only entry is wrong is also reported as too short.
@@ -191,7 +206,9 @@ def _explain(fault: ErrorDetails, raw: _Raw) -> str:
     section = model_of(where[:-1])
     if section and section.shorthand == where[-1] and where not in raw.origins:
         where = where[:-1]  # it was written as a plain URL
-    return f"{origin + ': ' if origin else ''}{_dotted(where)}: {_what(fault)}".replace(": : ", ": ")
+    named = _dotted(where)
+    said = [origin] if origin == f"--{named}" else [origin, named]
+    return ": ".join(filter(None, (*said, _what(fault))))
 
 
 def _what(fault: ErrorDetails) -> str:
@@ -237,8 +254,10 @@ _EXPECTED = {
 
 def _missing(where: Where) -> str:
     if where == ("upstream",):
-        example = "upstream: imaps://imap.example.com"
-        return f"which IMAP server? For instance {example} (or --upstream, or {PREFIX}UPSTREAM)"
+        return (
+            "which IMAP server? For instance upstream: imaps://imap.example.com in the file that --config or "
+            f"{CONFIG_VARIABLE} names, or --upstream, or {PREFIX}UPSTREAM"
+        )
     section = model_of(where[:-1])
     example = getattr(section, "example", "")
     return f"{where[-1]} is needed" + (f", like {example}" if example else "")

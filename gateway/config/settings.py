@@ -143,14 +143,19 @@ class Log(Section):
     )
 
 
-class Settings(Section):
+_UPSTREAM = "the IMAP server behind; a URL, or a mapping with url: and options"
+
+
+class OwnSettings(Section):
+    """What is the gateway's own: enough for whoever looks after its state and connects to no upstream."""
+
     listen: tuple[Listener, ...] = Field(
         default=(Listener(url="pop3://127.0.0.1:1110"),),
         min_length=1,
         description="where POP3 clients connect: one or many; a URL, or a mapping with url: and options",
     )
     tls: Tls = Field(default_factory=Tls, description="TLS towards clients")
-    upstream: Upstream = Field(description="the IMAP server behind; a URL, or a mapping with url: and options")
+    upstream: Upstream | None = Field(default=None, description=_UPSTREAM)
     routes: Annotated[tuple[Route, ...], BeforeValidator(route_list)] = Field(
         default=(),
         max_length=MOST_ROUTES,
@@ -220,10 +225,8 @@ class Settings(Section):
         """One that can be used to sign in. Raises SettingsError, which says what is missing."""
         return usable(self.clients(), name)
 
-    def endpoint(self, url: str) -> Endpoint:
-        """Of an account's own upstream; "": the usual one. Raises SettingsError."""
-        if not url:
-            return self.upstream.endpoint()
+    def elsewhere(self, url: str) -> Endpoint:
+        """An account's own upstream. Raises SettingsError."""
         try:
             return endpoint_of(url)
         except ValueError as error:
@@ -261,3 +264,13 @@ class Settings(Section):
     def rules(self) -> list[Rule]:
         """The routes."""
         return [route.rule(f"routes[{number}]") for number, route in enumerate(self.routes, 1)]
+
+
+class Settings(OwnSettings):
+    """All of them."""
+
+    upstream: Upstream = Field(description=_UPSTREAM)
+
+    def endpoint(self, url: str) -> Endpoint:
+        """Of an account's own upstream; "": the usual one. Raises SettingsError."""
+        return self.elsewhere(url) if url else self.upstream.endpoint()

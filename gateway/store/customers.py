@@ -14,7 +14,7 @@ BUSY_SECONDS = 2.0  # to wait for who writes
 QUERY_SECONDS = 5.0  # for a query in a file
 STEPS = 10_000  # of SQLite's machine, between two looks at the clock
 ROWS = 2  # that are fetched: one, and another that should not be there
-INSTALL = "pip install 'pop3-gateway[postgresql]'"
+INSTALL = "pip install '.[postgresql]' in the source folder"
 
 Row = tuple[Sequence[str], Sequence[Any]]  # the names of its columns, and their values
 
@@ -36,7 +36,7 @@ def open_customers(url: str, setting: str) -> Customers:
         from gateway.store.address import Address  # noqa: PLC0415 - psycopg is there for those who need it
         from gateway.store.other_postgres import PostgresCustomers  # noqa: PLC0415
     except ImportError as error:
-        raise SettingsError(f"{setting}: postgresql:// needs psycopg ({error}); {INSTALL}") from None
+        raise SettingsError(f"{setting}: postgresql:// needs psycopg ({error}): {INSTALL}") from None
     return PostgresCustomers(Address.of(url, setting))
 
 

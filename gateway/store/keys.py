@@ -40,7 +40,7 @@ class Keys:
             return cls([key.strip() for key in given.split(",") if key.strip()], ENVIRONMENT)
         if not may_be_new and not file.exists():
             raise KeysUnusable(
-                f"there are accounts, and no keys to read their secrets with: bring {file} back, or copy it from"
+                f"there are secrets of accounts, and no keys to read them with: bring {file} back, or copy it from"
                 " where the accounts were made (accounts.key_file, accounts.keys)"
             )
         return cls(read_or_make(file), str(file))
@@ -114,6 +114,11 @@ def read_or_make(file: Path) -> list[str]:
 
 def add_key(file: Path) -> None:
     """A new key before those that are there: to be called by one process at a time. Raises StateError."""
+    if not file.exists():
+        raise StateError(
+            f"there are no keys in {file}: the first account makes them; where there are accounts already, "
+            "bring the file back (accounts.key_file, accounts.keys)"
+        )
     _write(file, [_new_key(), *_read(file)], os.replace)
 
 

@@ -28,7 +28,7 @@ from gateway.store.vault import StoredVault
 LEDGER_FILE = "maildrops.sqlite3"
 VAULT_FILE = "accounts.sqlite3"
 LOGINS_FOLDER = "logins"
-INSTALL = "pip install 'pop3-gateway[postgresql]'"
+INSTALL = "pip install '.[postgresql]' in the source folder"
 
 
 class State(Protocol):
@@ -181,6 +181,6 @@ def _postgres(url: str) -> tuple[Callable[[Schema], Database], Callable[[], None
         from gateway.store.address import Address  # noqa: PLC0415 - psycopg is there for those who need it
         from gateway.store.postgres import Pool, PostgresDatabase  # noqa: PLC0415
     except ImportError as error:
-        raise SettingsError(f"state: postgresql:// needs psycopg ({error}); {INSTALL}") from None
+        raise SettingsError(f"state: postgresql:// needs psycopg ({error}): {INSTALL}") from None
     pool = Pool(Address.of(url))
     return lambda schema: PostgresDatabase(pool, schema), pool.close, pool.look

@@ -207,7 +207,9 @@ class StoredVault:
     def dumped(self, record: Mapping[str, Any]) -> StoredAccount:
         try:
             passwords = [_row(password, _PASSWORD) for password in record["passwords"]]
-            return self._account(_row(_LATER | dict(record), _ACCOUNT), passwords)
+            row = _row(_LATER | dict(record), _ACCOUNT)
+            self.keys(anew=True)  # those that it was exported with: new ones could not read it
+            return self._account(row, passwords)
         except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise BadRecord(f"this is no account of an export: {error!r}") from error
 

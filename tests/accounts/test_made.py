@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.accounts.made import Terms, expires_at, new_account, new_password, read_record, usable
+from gateway.accounts.made import Terms, expires_at, last_day, new_account, new_password, read_record, usable
 from gateway.errors import BadRecord
 from gateway.maildrop import OnDelete
 from gateway.sasl import Secret
@@ -110,6 +110,11 @@ def test_passwords_have_names_of_their_own() -> None:
 def test_a_day_is_good_to_its_end() -> None:
     assert expires_at("") == 0.0
     assert expires_at("1970-01-01") == 86_400.0
+
+
+@pytest.mark.parametrize("day", ["", "2027-01-31", "2028-02-29", "9999-12-30"])
+def test_a_day_is_told_as_it_was_given(day: str) -> None:
+    assert last_day(expires_at(day)) == day
 
 
 def test_nothing_prints_the_secret() -> None:

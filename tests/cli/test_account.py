@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -76,7 +77,8 @@ def test_a_wrong_password_makes_no_account(call: Call, drop: Mailbox) -> None:
 
 
 def test_without_a_password_nothing_is_made(call: Call, drop: Mailbox, tmp_path: Path) -> None:
-    assert "first line of standard input" in refusal(call("account", "add", drop.user))
+    why = refusal(call("account", "add", drop.user))
+    assert "first line of standard input; or have its owner sign in at a mail provider: --provider NAME" in why
     assert not (tmp_path / "state" / "accounts.sqlite3").exists()
 
 
@@ -97,7 +99,9 @@ def test_all_that_an_account_can_have(call: Call) -> None:
     assert (account["folder"], account["on_delete"]) == ("F", "trash")
     password = account["passwords"][1]
     assert password["networks"] == ["10.0.0.0/8", "::1/128"]
-    assert (password["read_only"], password["folder"], password["expires"]) == (True, "S", "2027-02-01 00:00")
+    assert (password["read_only"], password["folder"], password["expires"]) == (True, "S", "2027-01-31")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ", account["created"])
+    assert password["used"] == ""
 
 
 def test_the_first_password_may_be_bound_as_any_other(call: Call) -> None:
@@ -106,7 +110,7 @@ def test_the_first_password_may_be_bound_as_any_other(call: Call) -> None:
     shown = call("account", "show", "ann").stdout
     assert "ann: the usual upstream, on_delete: flag, since" in shown
     assert "read-only, from 10.0.0.0/8" in shown
-    assert "2127-02-01" in shown
+    assert "2127-01-31" in shown
 
 
 def test_what_is_shown_is_whole_in_a_file(call: Call) -> None:
@@ -202,7 +206,9 @@ def test_a_password_is_revoked_by_its_name(call: Call) -> None:
 
 def test_removing_asks_first(call: Call) -> None:
     call("account", "add", "ann", "--no-check", said="secret\n")
-    assert call("account", "remove", "ann", said="n\n").exit_code == 1
+    asked = call("account", "remove", "ann", said="n\n")
+    assert asked.exit_code == 1
+    assert "Remove ann and its 1 password?" in asked.stderr
     assert call("account", "remove", "ann", said="y\n").exit_code == 0
     assert told(call("account", "list", "--json")) == []
 
@@ -218,8 +224,8 @@ def test_an_export_can_be_imported_and_holds_no_secret(call: Call, tmp_path: Pat
     assert not any(secret in file.read_text() for secret in [*shown, "hunter2"])
     call("account", "remove", "ann", "--yes")
     result = call("account", "import", str(file))
-    assert result.exit_code == 1  # bob is there
-    assert "1 accounts taken, 1 not" in result.stderr
+    assert result.exit_code == 2  # bob is there
+    assert "1 account taken, 1 not" in result.stderr
     assert "line 2: there is an account bob already" in result.stderr
     assert told(call("account", "list", "--json")) == before
 
@@ -287,9 +293,31 @@ def test_keys_that_are_lost_are_not_begun_anew(call: Call, tmp_path: Path) -> No
     call("account", "add", "ann", "--no-check", said="secret\n")
     keys = tmp_path / "state" / "vault.keys"
     keys.unlink()
-    assert "vault.keys cannot be read: [Errno 2] No such file" in refusal(call("vault", "rotate"))
+    assert "where there are accounts already, bring the file back" in refusal(call("vault", "rotate"))
     assert "bring" in refusal(call("account", "show", "ann"))
     assert not keys.exists()
+
+
+def test_before_the_first_account_there_are_no_keys(call: Call, tmp_path: Path) -> None:
+    why = refusal(call("vault", "rotate"))
+    assert why.startswith(f"there are no keys in {tmp_path}/state/vault.keys: the first account makes them")
+
+
+def test_an_export_whose_keys_are_not_here_is_not_taken_and_makes_no_others(call: Call, tmp_path: Path) -> None:
+    call("account", "add", "ann", "--no-check", said="secret\n")
+    call("account", "export", str(tmp_path / "export.jsonl"))
+    shutil.rmtree(tmp_path / "state")
+    assert "no keys to read them with" in refusal(call("account", "import", str(tmp_path / "export.jsonl")))
+    assert not (tmp_path / "state" / "vault.keys").exists()
+
+
+def test_where_nobody_looks_it_is_not_shown_how_far_it_is(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "accounts.jsonl"
+    call("account", "add", "ann", "--no-check", said="secret\n")
+    assert call("account", "export", str(file)).stderr == "1 account\n"
+    assert call("vault", "rotate").stderr == "encrypted with the first key: 2 secrets; back the key file up\n"
+    call("account", "remove", "ann", "--yes")
+    assert call("account", "import", str(file)).stderr == "1 account taken, 0 not\n"
 
 
 def test_of_rotations_that_come_at_once_none_loses_the_others_key(call: Call, tmp_path: Path) -> None:

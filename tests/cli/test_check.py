@@ -55,7 +55,7 @@ def check(
 def test_what_is_right_is_told_and_nothing_is_changed(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:
     status, told = check(fake, drop, tmp_path, drop.password)
     assert status == 0
-    assert "INBOX has 1 messages, 16 octets" in told
+    assert "INBOX has 1 message, 16 octets" in told
     assert "auto: deleted messages are removed" in told
     assert drop.messages()[0].flags == frozenset()
     assert list(tmp_path.iterdir()) == [tmp_path / "gateway.yaml"]
@@ -207,7 +207,7 @@ def test_a_stored_account_is_tried_with_what_its_provider_granted(
     status, told = check(fake, drop, tmp_path, "", state, whom="--account")
     assert status == 0, told
     assert f"ok    login: as {drop.user}, with a token of its provider" in told
-    assert "INBOX has 1 messages, 16 octets" in told
+    assert "INBOX has 1 message, 16 octets" in told
     assert "note  passwords: the upstream takes tokens only" in told
 
 
@@ -225,7 +225,8 @@ def test_a_grant_that_has_ended_is_told(fake: FakeImap, drop: Mailbox, tmp_path:
     state = keep(tmp_path, account)
     status, told = check(fake, drop, tmp_path, "", state, whom="--account")
     assert status == 1
-    assert f"login as {drop.user}: invalid_grant: it was revoked" in told
+    how = f"type `pop3-gateway account authorize {drop.user}`"
+    assert f"login as {drop.user}: invalid_grant: it was revoked; {how}" in told
 
 
 def test_an_account_that_is_not_there_is_told(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:

@@ -51,6 +51,25 @@ def test_a_setting_that_is_wrong_stays_wrong(tmp_path: Path) -> None:
     assert run("serve", "--colour")[0] == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("account", "add", "ann", "--server", "pop3://h"),
+        ("account", "add", "ann", "--expires", "soon"),
+        ("account", "add", "ann", "--network", "10.0.0.1/8"),
+        ("account", "add", "ann", "--provider", "nobody"),
+        ("account", "add", "ann", "--colour"),
+        ("account", "show", "nobody"),
+        ("account", "import", "nowhere"),
+    ],
+)
+def test_so_does_a_value_on_the_command_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    place = "--upstream", "imaps://imap.example.com", "--state", str(tmp_path / "state")
+    status, told = run(*arguments, *place)
+    assert status == 2, told
+    assert "Traceback" not in told
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 def test_a_settings_file_that_may_not_be_read_is_told_as_any_other_mistake(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.cli.terminal import has_browser
+from gateway.cli.terminal import has_browser, span
 from tests.cli.pseudo_terminal import Terminal
 
 _COUNTING = """
@@ -31,6 +31,14 @@ def test_a_browser_is_there_where_it_could_be_seen(
 ) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     assert has_browser(environment) is has
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(1, "1 second"), (15, "15 seconds"), (119, "119 seconds"), (120, "2 minutes"), (625, "10 minutes")],
+)
+def test_a_time_is_told_in_whole_minutes_or_else_in_seconds(seconds: float, said: str) -> None:
+    assert span(seconds) == said
 
 
 def test_a_countdown_counts_leaves_room_and_goes_away() -> None:

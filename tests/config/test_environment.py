@@ -108,7 +108,7 @@ def test_a_url_variable_is_told_the_right_name(fault: Fault) -> None:
 
 def test_an_error_names_the_option(fault: Fault) -> None:
     assert fault(UP, {}, {("listen",): ["x"]}).startswith("--listen: listen[1]: 'x' is not a URL")
-    assert fault(UP, {}, {("upstream",): "x"}).startswith("--upstream: upstream: 'x' is not a URL")
+    assert fault(UP, {}, {("upstream",): "x"}).startswith("--upstream: 'x' is not a URL")
 
 
 # Kubernetes

@@ -137,7 +137,8 @@ def test_all_faults_are_told_at_once_a_line_each(fault: Fault) -> None:
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "upstream:\n", "listen: pop3://h\n"])
 def test_a_missing_upstream_is_told_by_example(fault: Fault, text: str) -> None:
     assert re.fullmatch(
-        r"gateway\.yaml(:1)?: upstream: which IMAP server\? For instance upstream: imaps://imap.example.com .*",
+        r"gateway\.yaml(:1)?: upstream: which IMAP server\? For instance upstream: imaps://imap.example.com in "
+        r"the file that --config or POP3_GATEWAY_CONFIG names, or --upstream, or POP3_GATEWAY_UPSTREAM",
         fault(text),
     )
 

@@ -263,7 +263,7 @@ def test_check_says_which_route_a_name_takes(
     )
     told = gateway.run("check", "--user", f"{there.user}/Archive", said=f"{there.password}\n")
     assert f"route: routes[1] leads {there.user} to localhost:{other.imaps_port}, as {there.user}" in told
-    assert "maildrop: Archive has 1 messages" in told
+    assert "maildrop: Archive has 1 message" in told
     told = gateway.run("check", "--user", here.user, said=f"{here.password}\n")
     assert f"route: none is for {here.user}: it goes to upstream" in told
 

@@ -165,7 +165,7 @@ def psycopg() -> Any:
     try:
         import psycopg as found  # noqa: PLC0415 - the tests run without it, too
     except ImportError:
-        skip_unless_ci("no psycopg here: pip install 'pop3-gateway[postgresql]'")
+        skip_unless_ci("no psycopg here: pip install '.[postgresql]'")
     return found
 
 

@@ -101,7 +101,7 @@ def test_without_psycopg_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPa
     for name in ("gateway.store.address", "gateway.store.postgres"):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(SettingsError, match=r"pip install 'pop3-gateway\[postgresql\]'"):
+    with pytest.raises(SettingsError, match=r"pip install '\.\[postgresql\]'"):
         demand_readable("postgresql:///db")
 
 

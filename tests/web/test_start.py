@@ -40,7 +40,7 @@ def test_what_is_not_installed_is_named_with_how_to_get_it(tmp_path: Path, worke
     )
     done = run(WITH_NO_TEMPLATES, "serve", "--config", str(tmp_path / "gateway.yaml"))
     assert done.returncode != 0
-    assert "pip install 'pop3-gateway[web]'" in done.stderr
+    assert "pip install '.[web]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -30,6 +30,8 @@ from gateway.oauth import Client
 from gateway.ports import StoredAccount
 from gateway.sasl import Secret
 
+_OTHERWISE = "; or have its owner sign in at a mail provider: --provider NAME, which needs no terminal"
+
 
 @click.command(short_help="Make an account, and its first app password.")
 @login_argument
@@ -83,7 +85,7 @@ def add(
     if client is not None:
         new = signed_in(chosen, client, new, wishes)
     elif not master:
-        new = made.with_secret(new, ask_secret(f"Password of {new.user} at the upstream"))
+        new = made.with_secret(new, ask_secret(f"Password of {new.user} at the upstream", _OTHERWISE))
     if not no_check:
         try_login(chosen, new)
     _store(chosen, new, terms, as_json=as_json)

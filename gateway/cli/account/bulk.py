@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from gateway.accounts import made
 from gateway.app.state import vault_of
-from gateway.cli.options import counted, settings, with_settings
+from gateway.cli.options import own_settings, with_settings
 from gateway.cli.sign_in import Flow, demand
-from gateway.config import Settings
+from gateway.cli.terminal import bar, counted, many, say
+from gateway.config import OwnSettings
 from gateway.errors import AccountExists, BadRecord, SettingsError
 from gateway.ports import StoredAccount, Vault
 
@@ -34,14 +33,14 @@ def export(lines: Path, **given: Any) -> None:
     What is secret stays encrypted: whoever imports it needs the keys of this vault, too.
     """
     count = 0
-    with vault_of(settings(**given)) as accounts:
+    with vault_of(own_settings(**given)) as accounts:
         if accounts.is_unused:
             raise BadRecord("there are no accounts yet")
         with _output(lines) as out, counted("accounts") as progress:
             for record in progress.track(accounts.dump()):
                 print(json.dumps(record, ensure_ascii=False), file=out)
                 count += 1
-    click.echo(f"{count} accounts", err=True)
+    say(many(count, "account"))
 
 
 @click.command("import", short_help="Accounts of an export, or of a list of your own.")
@@ -55,7 +54,7 @@ def import_(lines: Path, **given: Any) -> None:
     `on_delete`, and `passwords`, a list with `password`, `label`, `read_only`, `folder`, `networks`, `expires` and
     `on_delete` each. Remove it afterwards: it holds passwords in clear.
     """
-    chosen = settings(**given)
+    chosen = own_settings(**given)
     faults, taken = [], 0
     with vault_of(chosen) as accounts:
         for number, line in _lines(lines):
@@ -65,18 +64,20 @@ def import_(lines: Path, **given: Any) -> None:
             except (BadRecord, AccountExists, SettingsError) as error:
                 faults.append(f"line {number}: {error}")
     for fault in faults[:SHOWN_FAULTS]:
-        click.echo(fault, err=True)
+        say(fault)
     if len(faults) > SHOWN_FAULTS:
-        click.echo(f"and {len(faults) - SHOWN_FAULTS} more", err=True)
-    click.echo(f"{taken} accounts taken, {len(faults)} not", err=True)
+        say(f"and {len(faults) - SHOWN_FAULTS} more")
+    say(f"{many(taken, 'account')} taken, {len(faults)} not")
     if faults:
-        sys.exit(1)
+        sys.exit(2)  # whoever wrote the list can mend it
 
 
-def _take(chosen: Settings, accounts: Vault, record: Mapping[str, Any]) -> None:
+def _take(chosen: OwnSettings, accounts: Vault, record: Mapping[str, Any]) -> None:
     new = _read(accounts, record, readable=chosen.accounts.readable_passwords)
-    chosen.endpoint(new.upstream)  # raises where it is no URL of ours
-    if not (new.secret.reveal() or new.grant or (chosen.upstream.master.user and not new.upstream)):
+    if new.upstream:
+        chosen.elsewhere(new.upstream)  # raises where it is no URL of ours
+    has_master = bool(chosen.upstream and chosen.upstream.master.user and not new.upstream)
+    if not (new.secret.reveal() or new.grant or has_master):
         raise BadRecord(f"{new.login} has neither secret nor provider, and there is no upstream.master for it")
     if "login" in record and new.grant is not None:
         demand(chosen.client(new.grant.provider), Flow.of(new.grant.renewal))
@@ -108,7 +109,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadRecord(f"{file}: {error}") from error
     lines = text.split("\n")  # and at nothing else that is a line's end somewhere: a label may have it
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with bar() as progress:
         for number, line in progress.track(list(enumerate(lines, 1)), description="accounts"):
             if line.strip():
                 yield number, line

@@ -9,9 +9,9 @@ from gateway.accounts import made
 from gateway.app.state import vault_of
 from gateway.cli.account.shared import POLICIES, found, login_argument
 from gateway.cli.account.trial import try_kept, try_login
-from gateway.cli.options import ask_secret, settings, with_settings
-from gateway.cli.terminal import say
-from gateway.config import Settings
+from gateway.cli.options import ask_secret, own_settings, settings, with_settings
+from gateway.cli.terminal import many, say
+from gateway.config import OwnSettings
 from gateway.errors import GatewayError
 from gateway.maildrop import OnDelete
 from gateway.oauth import Renewals
@@ -68,17 +68,18 @@ def change(
 @with_settings
 def remove(login: str, yes: bool, **given: Any) -> None:
     """Forget an account and its passwords, and withdraw its invitations. The mailbox stays as it is."""
-    chosen = settings(**given)
+    chosen = own_settings(**given)
     with vault_of(chosen) as vault:
         known = found(vault, login)
         if not yes:
-            click.confirm(f"Remove {known.login} and its {len(known.passwords)} passwords?", abort=True, err=True)
+            passwords = many(len(known.passwords), "password")
+            click.confirm(f"Remove {known.login} and its {passwords}?", abort=True, err=True)
         vault.remove(login)
     say(f"{known.login} is removed; sessions that are open go on")
     _give_back(chosen, known)
 
 
-def _give_back(chosen: Settings, known: StoredAccount) -> None:
+def _give_back(chosen: OwnSettings, known: StoredAccount) -> None:
     """To the provider, what the owner has granted: that account is removed here, whatever becomes of it there."""
     if known.grant is None or known.grant.refresh is None:
         return

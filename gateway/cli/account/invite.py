@@ -7,8 +7,8 @@ import click
 from gateway.accounts import made
 from gateway.app.invitations import invitation_link
 from gateway.cli.account.shared import POLICIES, as_json_option, label_option, login_argument
-from gateway.cli.account.shown import day, print_json
-from gateway.cli.options import settings, with_settings
+from gateway.cli.account.shown import day, moment, print_json
+from gateway.cli.options import own_settings, with_settings
 from gateway.cli.terminal import say
 from gateway.enrolment import Order
 
@@ -46,9 +46,9 @@ def invite(
     be signed in again. It is good once, for whoever has it.
     """
     order = Order(login, provider, user, server, folder, on_delete or "", label, read_only)
-    invitation, link = invitation_link(settings(**given), order, made.expires_at(expires))
+    invitation, link = invitation_link(own_settings(**given), order, made.expires_at(expires))
     if as_json:
-        told = {"login": login, "name": invitation.name, "expires": day(invitation.expires), "link": link}
+        told = {"login": login, "name": invitation.name, "until": moment(invitation.expires), "link": link}
         print_json(told)
         return
     say(f"For the owner of {login}, good once and until {day(invitation.expires)} UTC:")

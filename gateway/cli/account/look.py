@@ -7,10 +7,11 @@ import click
 from rich.console import Console
 from rich.table import Column, Table
 
+from gateway.accounts.made import last_day
 from gateway.app.state import vault_of
 from gateway.cli.account.shared import as_json_option, found, login_argument
 from gateway.cli.account.shown import as_json_object, day, print_json, remedy_of, state_of, trouble_of, upstream_of
-from gateway.cli.options import settings, with_settings
+from gateway.cli.options import own_settings, with_settings
 from gateway.maildrop import OnDelete
 from gateway.ports import AppPassword, Renewal, StoredAccount
 
@@ -22,7 +23,7 @@ UNBOUNDED = 100_000  # columns of a file, or of another program's input
 @with_settings
 def list_(as_json: bool, **given: Any) -> None:
     """All accounts, with their passwords' labels."""
-    with vault_of(settings(**given)) as vault:
+    with vault_of(own_settings(**given)) as vault:
         accounts = [] if vault.is_unused else list(vault.all())
     if as_json:
         print_json([as_json_object(known) for known in accounts])
@@ -45,7 +46,7 @@ def list_(as_json: bool, **given: Any) -> None:
 @with_settings
 def show(login: str, as_json: bool, **given: Any) -> None:
     """One account and what its passwords are for. No password is shown: none is kept so that it could be."""
-    with vault_of(settings(**given)) as vault:
+    with vault_of(own_settings(**given)) as vault:
         known = found(vault, login)
     if as_json:
         print_json(as_json_object(known))
@@ -60,7 +61,7 @@ def show(login: str, as_json: bool, **given: Any) -> None:
         console.print(f"{how} since {day(known.grant.since)}: {_state(known)}")
     table = _table("name", "label", "made", "last login", "expires", "terms")
     for password in known.passwords:
-        days = (day(password.created), day(password.used) or "never", day(password.expires) or "never")
+        days = (day(password.created), day(password.used) or "never", last_day(password.expires) or "never")
         table.add_row(password.name, password.label, *days, _terms(password))
     console.print(table if known.passwords else "no passwords: nobody can log in")
 

@@ -9,7 +9,7 @@ from gateway.accounts import made
 from gateway.app.state import vault_of
 from gateway.cli.account.shared import POLICIES, as_json_option, found, login_argument, new_password, with_terms
 from gateway.cli.account.shown import show_once
-from gateway.cli.options import settings, with_settings
+from gateway.cli.options import own_settings, with_settings
 from gateway.maildrop import OnDelete
 
 
@@ -30,7 +30,7 @@ def add_password(
 ) -> None:
     """Make a further password for LOGIN. It is shown this once."""
     terms = replace(terms, folder=folder, on_delete=OnDelete(on_delete) if on_delete else None)
-    chosen = settings(**given)
+    chosen = own_settings(**given)
     with vault_of(chosen) as vault:
         known = found(vault, login)
         new, shown = new_password(chosen, known, terms)
@@ -44,7 +44,7 @@ def add_password(
 @with_settings
 def revoke(login: str, name: str, **given: Any) -> None:
     """Take back the password NAME of LOGIN; `account show LOGIN` lists the names."""
-    with vault_of(settings(**given)) as vault:
+    with vault_of(own_settings(**given)) as vault:
         found(vault, login)
         vault.revoke(login, name)
     click.echo(f"{name} of {login} opens nothing any more; sessions that are open go on", err=True)

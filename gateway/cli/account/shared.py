@@ -12,7 +12,7 @@ from gateway.accounts import made
 from gateway.cli.options import ask_secret
 from gateway.cli.providers import SignInOptions, guide, registered, way
 from gateway.cli.sign_in import Flow, granted
-from gateway.config import Settings
+from gateway.config import OwnSettings, Settings
 from gateway.errors import NoSuchAccount, RegistrationRefused
 from gateway.maildrop import OnDelete
 from gateway.oauth import Client
@@ -68,7 +68,7 @@ def found(vault: Vault, login: str) -> StoredAccount:
     return known
 
 
-def new_password(chosen: Settings, known: StoredAccount, terms: made.Terms) -> tuple[AppPassword, Secret]:
+def new_password(chosen: OwnSettings, known: StoredAccount, terms: made.Terms) -> tuple[AppPassword, Secret]:
     return made.new_password(known, terms, time.time(), readable=chosen.accounts.readable_passwords)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from gateway.accounts.made import last_day
+from gateway.cli.providers import signing_in_again
 from gateway.ports import AppPassword, StoredAccount
 from gateway.sasl import Secret
 
@@ -41,7 +43,7 @@ def as_json_object(known: StoredAccount) -> dict[str, Any]:
         "trouble": trouble_of(known),
         "folder": known.folder,
         "on_delete": known.on_delete.value if known.on_delete else "",
-        "created": day(known.created),
+        "created": moment(known.created),
         "passwords": [password_as_json(password) for password in known.passwords],
     }
 
@@ -50,9 +52,9 @@ def password_as_json(known: AppPassword) -> dict[str, Any]:
     return {
         "name": known.name,
         "label": known.label,
-        "created": day(known.created),
-        "used": day(known.used),
-        "expires": day(known.expires),
+        "created": moment(known.created),
+        "used": moment(known.used),
+        "expires": last_day(known.expires),
         "read_only": known.read_only,
         "folder": known.folder,
         "networks": list(known.networks),
@@ -74,7 +76,7 @@ def trouble_of(known: StoredAccount) -> str:
 def remedy_of(known: StoredAccount) -> str:
     """What to type, or whom to wait for; "": nothing."""
     if state_of(known) == SIGN_IN_AGAIN:
-        return f"type `pop3-gateway account authorize {known.login}`"
+        return signing_in_again(known.login)
     return "it is asked again with the next login" if state_of(known) == PROVIDER_FAULT else ""
 
 
@@ -82,6 +84,11 @@ def upstream_of(known: StoredAccount) -> str:
     name = known.user if known.user != known.login else ""
     place = known.grant.provider if known.grant else known.upstream or "the usual upstream"
     return " as ".join(part for part in (place, name) if part)
+
+
+def moment(when: float) -> str:
+    """In UTC, as programs have it (ISO 8601); "" for 0."""
+    return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%dT%H:%MZ}" if when else ""
 
 
 def day(when: float) -> str:

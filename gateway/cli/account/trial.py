@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gateway.app.tokens import opened_by, opening_of
 from gateway.cli.providers import guide
-from gateway.cli.terminal import say
+from gateway.cli.terminal import many, say
 from gateway.config import Settings
 from gateway.errors import BadCredentials, BadRecord, GatewayError, TokenRefused
 from gateway.oauth import Provider
@@ -46,7 +46,7 @@ def try_kept(chosen: Settings, changed: StoredAccount) -> None:
 
 
 def _tell(known: StoredAccount, folder: str, mailbox: "Mailbox") -> None:
-    say(f"logged in as {known.user}: {folder} has {len(mailbox.snapshot)} messages")
+    say(f"logged in as {known.user}: {folder} has {many(len(mailbox.snapshot), 'message')}")
 
 
 def _endpoint(chosen: Settings, new: StoredAccount) -> Endpoint:

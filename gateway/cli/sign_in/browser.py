@@ -30,7 +30,7 @@ def sign_in(client: Client, way: Way) -> Tokens:
             # Some browsers are waited for until they are closed.
             threading.Thread(target=webbrowser.open, args=(begun.url,), daemon=True).start()
         with unseen():
-            answer = asyncio.run(_answer(here, begun, way.patience))
+            answer = asyncio.run(_answer(here, begun, way))
     return redeem(client, begun, answer)
 
 
@@ -45,7 +45,7 @@ def _explain(client: Client, way: Way, here: Place, begun: SignIn) -> None:
         say("Copy the whole address of that page, or the code that it shows, and paste it here. It is not shown.")
 
 
-async def _answer(here: Place, begun: SignIn, patience: float) -> str:
+async def _answer(here: Place, begun: SignIn, way: Way) -> str:
     """The address that the browser was sent to, whichever way it comes. Raises SignInNeeded."""
 
     def fault_of(address: str) -> str:
@@ -55,12 +55,10 @@ async def _answer(here: Place, begun: SignIn, patience: float) -> str:
         pasting = asyncio.create_task(_pasted(fault_of, answer))
         stack.push_async_callback(_cancelled, pasting)
         try:
-            with countdown("waiting for the sign-in", patience):
-                return await asyncio.wait_for(answer, patience)
+            with countdown("waiting for the sign-in", way.patience):
+                return await asyncio.wait_for(answer, way.patience)
         except TimeoutError:
-            raise SignInNeeded(
-                f"nobody has signed in within {patience / 60:g} minutes; call the command again"
-            ) from None
+            raise SignInNeeded(way.over) from None
 
 
 async def _pasted(fault_of: Callable[[str], str], answer: "asyncio.Future[str]") -> None:

@@ -9,14 +9,17 @@ from gateway.errors import ProviderError, RegistrationRefused, SignInNeeded
 from gateway.oauth import Client, DeviceCode, begin_device, poll_device
 from gateway.ports import Tokens
 
+_EXPIRED = "nobody has signed in before the code expired; call the command again for a new one"
+
 
 def sign_in(client: Client, way: Way) -> Tokens:
     """Raises SignInNeeded, ProviderError."""
     code = begin_device(client)
     _explain(client, way, code)
-    patience = min(way.patience, code.expires - time.time())
+    left = code.expires - time.time()
+    patience, over = (way.patience, way.over) if way.patience < left else (left, _EXPIRED)
     with countdown("waiting for the sign-in", patience):
-        return _polled(client, code, time.time() + patience)
+        return _polled(client, code, time.time() + patience, over)
 
 
 def _explain(client: Client, way: Way, code: DeviceCode) -> None:
@@ -29,7 +32,7 @@ def _explain(client: Client, way: Way, code: DeviceCode) -> None:
         shown.print(drawn)
 
 
-def _polled(client: Client, code: DeviceCode, ends: float) -> Tokens:
+def _polled(client: Client, code: DeviceCode, ends: float, over: str) -> Tokens:
     """RFC 8628 section 3.5: no sooner than the interval, and slower where the provider cannot be reached."""
     trouble: ProviderError | None = None
     while time.time() + code.interval < ends:
@@ -46,4 +49,4 @@ def _polled(client: Client, code: DeviceCode, ends: float) -> Tokens:
         code, trouble = answer, None
     if trouble is not None:
         raise trouble
-    raise SignInNeeded("nobody has signed in before the code expired; call the command again for a new one")
+    raise SignInNeeded(over)

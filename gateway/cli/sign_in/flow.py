@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from gateway.cli.terminal import span
 from gateway.errors import SettingsError
 from gateway.oauth import Client, Provider
 from gateway.ports import Renewal
@@ -44,6 +45,11 @@ class Way:
     redirect_uri: str = ""  # as registered; "": to this machine, on any port
     opens_browser: bool = True
     patience: float = PATIENCE_SECONDS
+
+    @property
+    def over(self) -> str:
+        """What is said when patience ends."""
+        return f"nobody has signed in within {span(self.patience)}; call the command again"
 
 
 def usual(client: Client, *, has_browser: bool) -> Flow:

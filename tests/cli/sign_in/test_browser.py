@@ -19,7 +19,7 @@ URL = r"(?m)^(http://127\.0\.0\.1:\d+/auth\?\S+)$"
 def test_from_the_command_to_the_first_mail(rig: Rig) -> None:
     with rig.add("--label", "printer", environment=rig.browser()) as terminal:
         terminal.wait_for("Your browser is asked to open this page")
-        terminal.wait_for(f"logged in as {rig.mailbox.user}: INBOX has 1 messages")
+        terminal.wait_for(f"logged in as {rig.mailbox.user}: INBOX has 1 message")
         password = shown_password(terminal)
         assert fetched(rig, password) == MESSAGE
     # The tokens are known by now.

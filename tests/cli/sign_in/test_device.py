@@ -39,6 +39,13 @@ def test_a_code_that_nobody_enters_expires(rig: Rig) -> None:
     assert not rig.left_behind
 
 
+def test_patience_that_ends_before_the_code_is_told_as_such(rig: Rig) -> None:
+    with rig.add("--flow", "device", "--patience", "2") as terminal:
+        assert terminal.end() == 1
+    assert "nobody has signed in within 2 seconds; call the command again" in terminal.text
+    assert "expired" not in terminal.text
+
+
 def test_a_provider_that_is_away_for_a_moment_is_asked_again(rig: Rig) -> None:
     with rig.add("--flow", "device") as terminal:
         address = terminal.wait_for(r"Open (\S+) on any device")[1]

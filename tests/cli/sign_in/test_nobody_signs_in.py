@@ -52,6 +52,13 @@ def test_without_a_secret_an_application_opens_nothing(rig: Rig) -> None:
     assert not rig.left_behind
 
 
+def test_an_application_that_nobody_has_named_may_be_named_in_the_call(rig: Rig) -> None:
+    with rig.script("account", "add", "a@example.org", "--provider", "google") as script:
+        assert script.end() == 2
+    assert "oauth.google.client_id is needed: register" in script.errors
+    assert "or give it with --client-id ID" in script.errors
+
+
 def test_a_wrong_secret_is_the_operators_to_mend(rig: Rig) -> None:
     application = rig.authorization.register()
     rig.set(client_id=application.client_id, client_secret="an-old-one-that-was")
@@ -114,7 +121,7 @@ def test_many_accounts_of_one_application_are_a_list(rig: Rig) -> None:
         {"login": "eve@example.org"} | common | {"provider": "google"},
     ]
     with rig.script("account", "import", "-", said="\n".join(map(json.dumps, lines))) as script:
-        assert script.end() == 1
+        assert script.end() == 2
     assert "2 accounts taken, 3 not" in script.errors
     assert "line 3: provider wants a flow of client-credentials, service-account" in script.errors
     assert "line 4: client-credentials takes a secret or a certificate" in script.errors
