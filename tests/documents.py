@@ -52,7 +52,12 @@ def providers() -> str:
         *map(_row, _rows()),
     ]
     said = [f"- {row.title}: {', '.join(f'<{source}>' for source in row.sources)}" for row in _rows()]
-    made = "\n".join([*rows, "", "Who says so:", "", *said]) + "\n"
+    more = [
+        "| name | scopes | SASL | deleted messages | connections at once |",
+        "|---|---|---|---|---|",
+        *map(_more_of, _rows()),
+    ]
+    made = "\n".join([*rows, "", *more, "", "Who says so:", "", *said]) + "\n"
     return _between(_PROVIDERS, made, PROVIDERS_PAGE.read_text())
 
 
@@ -71,6 +76,13 @@ def _row(provider: Provider) -> str:
     title = f"[{provider.title}]({provider.registered_at})" if provider.registered_at else provider.title
     server = f"`{provider.upstream.removeprefix('imaps://')}`" if provider.upstream else "`upstream` says it"
     return f"| {name} | {title} | {server} | {', '.join(way for way in ways if ways[way])} | {provider.remark} |"
+
+
+def _more_of(provider: Provider) -> str:
+    scopes = " ".join(f"`{scope}`" for scope in provider.scopes) or "`scopes` says them"
+    deleted = f"`on_delete: {provider.on_delete.value}`" if provider.on_delete else ""
+    most = str(provider.connections) if provider.connections else ""
+    return f"| `{provider.name}` | {scopes} | {provider.mechanism} | {deleted} | {most} |"
 
 
 def annotated() -> str:
