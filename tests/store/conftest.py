@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import State, open_state
+from gateway.store import State, StoredVault, open_state
+from tests.store.vaults import open_vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +53,13 @@ def start_state(place: Place) -> Iterator[OpenState]:
 @pytest.fixture
 def state(start_state: OpenState) -> State:
     return start_state()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    return tmp_path / "vault.keys"
+
+
+@pytest.fixture
+def vault(state: State, key_file: Path) -> StoredVault:
+    return open_vault(state, key_file)
