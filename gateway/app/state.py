@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gateway.config import OwnSettings
 from gateway.ports import Vault
-from gateway.store import Keys, State, StateFolder, StoredVault, add_key, look_at, open_state
+from gateway.store import Keys, State, StateFolder, StoredVault, add_key, default_folder, look_at, open_state
 from gateway.telemetry.events import Event, StateReplaced
 
 KEY_FILE = "vault.keys"
@@ -15,6 +15,11 @@ KEY_FILE = "vault.keys"
 def state_of(settings: OwnSettings, emit: Callable[[Event], None]) -> State:
     """Raises SettingsError and StateError."""
     return open_state(settings.folder, settings.database, lambda file: emit(StateReplaced(file)))
+
+
+def is_there(settings: OwnSettings) -> bool:
+    """Whether there can be anything in it: a folder that is missing is not made to find out. Raises StateError."""
+    return bool(settings.database) or (settings.folder or default_folder()).exists()
 
 
 def look_at_state(settings: OwnSettings) -> str | None:

@@ -1,7 +1,7 @@
 """What must survive, and what must be exclusive: the state, in a folder or in a database that machines share."""
 
 from gateway.store.customers import open_customers
-from gateway.store.folder import StateFolder
+from gateway.store.folder import StateFolder, default_folder
 from gateway.store.keys import Keys, add_key
 from gateway.store.listings import FileListings
 from gateway.store.seal import VaultSeal
@@ -17,6 +17,7 @@ __all__ = [
     "StoredVault",
     "VaultSeal",
     "add_key",
+    "default_folder",
     "demand_readable",
     "look_at",
     "open_customers",

@@ -211,3 +211,4 @@ def test_an_account_that_is_not_there_is_told(fake: FakeImap, drop: Mailbox, tmp
     status, told = check(fake, drop, tmp_path, "", f"state: '{tmp_path / 'state'}'", whom="--account")
     assert status == 2
     assert f"there is no account {drop.user}" in told
+    assert list(tmp_path.iterdir()) == [tmp_path / "gateway.yaml"]  # and no state folder is made for it
