@@ -155,7 +155,7 @@ class Enrolment:
         """
         self.vault = vault
         self.invitations = invitations
-        self._clients = {name: client for name, client in clients.items() if _takes_people(client)}
+        self._clients = {name: client for name, client in clients.items() if takes_people(client)}
         self._endpoint = endpoint
         self._try_login = try_login
         self._locks = locks
@@ -260,7 +260,8 @@ class Enrolment:
         return shown
 
 
-def _takes_people(client: Client) -> bool:
+def takes_people(client: Client) -> bool:
+    """Whether its owner can sign in there with a browser, as our application."""
     provider = client.provider
     has_a_page = provider.authorization or provider.issuer
     return bool(client.client_id and has_a_page) and Renewal.REFRESH in provider.renewals

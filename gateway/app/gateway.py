@@ -279,7 +279,11 @@ def sites(settings: Settings) -> list[Site]:
     """Where the settings want it to listen, in their order; the enrolment page is last."""
     web = settings.web
     pages = [Site(*web.address, web.implicit_tls, "http")] if web.listen else []
-    return [*(Site(*listener.address, listener.implicit_tls) for listener in settings.listen), *pages]
+    return [*pop3_sites(settings), *pages]
+
+
+def pop3_sites(settings: Settings) -> list[Site]:
+    return [Site(*listener.address, listener.implicit_tls) for listener in settings.listen]
 
 
 def tls_terms(settings: Settings) -> list[TlsTerms]:

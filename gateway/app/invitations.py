@@ -1,13 +1,15 @@
 """Invitations to the enrolment page, as the command line makes them."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from gateway.app.state import state_of
 from gateway.config import OwnSettings
 from gateway.config.web import LISTEN
 from gateway.enrolment import PATH, Order, invite
 from gateway.errors import SettingsError
-from gateway.ports import Invitation
+from gateway.ports import Invitation, Invitations
 
 
 def invitation_link(settings: OwnSettings, order: Order, expires: float = 0.0) -> tuple[Invitation, str]:
@@ -21,9 +23,16 @@ def invitation_link(settings: OwnSettings, order: Order, expires: float = 0.0) -
         raise SettingsError("web.listen: with port 0 nobody knows the link; write the port")
     if order.provider:
         settings.client(order.provider)
+    with invitations_of(settings) as invitations:
+        made, token = invite(invitations, order, time.time(), expires)
+    return made, f"{settings.web.outside.geturl()}{PATH}{token.reveal()}"
+
+
+@contextlib.contextmanager
+def invitations_of(settings: OwnSettings) -> Iterator[Invitations]:
+    """Beside a gateway that runs or not. Raises StateError."""
     state = state_of(settings, lambda _: None)
     try:
-        made, token = invite(state.invitations(), order, time.time(), expires)
+        yield state.invitations()
     finally:
         state.close()
-    return made, f"{settings.web.outside.geturl()}{PATH}{token.reveal()}"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from gateway.accounts import Doorkeeper
 from gateway.config import Listener, Settings
+from gateway.config.upstream import is_loopback
 from gateway.enrolment import PATIENCE_SECONDS, Enrolment
 from gateway.errors import SettingsError
 from gateway.guesses import Limit, Rules
@@ -132,7 +133,9 @@ class EnrolmentPage:
 
 
 def shown_server(settings: Settings, listening: Iterable[Site], host: str) -> Pop3Server:
-    """What the settings say, or else the best that there is: TLS at once, and no listener for special guests."""
+    """What the settings say, or else the best that there is: TLS at once, and no listener for special guests
+    or for this machine alone.
+    """
     if settings.web.pop3:
         said = urlsplit(settings.web.pop3)
         implicit = said.scheme == "pop3s"
@@ -141,7 +144,7 @@ def shown_server(settings: Settings, listening: Iterable[Site], host: str) -> Po
 
     def special(pair: tuple[Listener, Site]) -> tuple[bool, ...]:
         listener, site = pair
-        return bool(listener.proxy_from), listener.allows_old_tls, not site.implicit_tls
+        return is_loopback(site.host), bool(listener.proxy_from), listener.allows_old_tls, not site.implicit_tls
 
     _, site = min(pairs, key=special)
     return Pop3Server(host, site.port, site.implicit_tls)

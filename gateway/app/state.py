@@ -17,6 +17,11 @@ def state_of(settings: OwnSettings, emit: Callable[[Event], None]) -> State:
     return open_state(settings.folder, settings.database, lambda file: emit(StateReplaced(file)))
 
 
+def is_there(settings: OwnSettings) -> bool:
+    """Whether there can be accounts in it: a folder that is missing is not made to find out. Raises StateError."""
+    return bool(settings.database) or has_accounts(settings.folder)
+
+
 def look_at_state(settings: OwnSettings) -> str | None:
     """What a shared one says of itself; and the accounts can be read. Raises SettingsError and StateError."""
     said, is_made = look_at(settings.database) if settings.database else (None, has_accounts(settings.folder))

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from gateway.accounts import USUAL_MECHANISM, Opening
-from gateway.app.state import open_vault, state_of
+from gateway.app.state import is_there, open_vault, state_of
 from gateway.config import Settings
 from gateway.errors import NoSuchAccount
 from gateway.oauth import Renewals
@@ -41,12 +41,15 @@ def opened_by(settings: Settings, login: str) -> Iterator[tuple[Account, AccessT
 
     Raises NoSuchAccount, StoredSecretRefused, StateError.
     """
+    missing = NoSuchAccount(f"there is no account {login}; `account list` tells which there are")
+    if not is_there(settings):
+        raise missing
     state = state_of(settings, lambda _: None)
     try:
         vault = open_vault(settings, state)
         stored = None if vault.is_unused else vault.find(login)
         if stored is None:
-            raise NoSuchAccount(f"there is no account {login}; `account list` tells which there are")
+            raise missing
         opening = opening_of(settings, settings.maildrop.folder)
         yield opening.account(stored), keeper_of(settings, state, vault, lambda _: None)
     finally:

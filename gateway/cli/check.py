@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.app.gateway import tls_terms
+from gateway.app.gateway import pop3_sites, tls_terms
 from gateway.app.names import destination_of, folder_names
 from gateway.app.state import look_at_state
 from gateway.app.tokens import opened_by
@@ -21,6 +21,8 @@ from gateway.cli.sign_in import possible
 from gateway.cli.terminal import many
 from gateway.config import Settings
 from gateway.config.settings import MaildropSettings
+from gateway.config.upstream import is_loopback
+from gateway.enrolment import takes_people
 from gateway.errors import GatewayError, SettingsError, SignInNeeded, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import probe
 from gateway.imap.link import NO_TOKENS, Timeouts
@@ -77,8 +79,7 @@ def check(
     _check_listeners(chosen, report)
     _check_certificate(chosen, report)
     if chosen.web.listen:
-        url = chosen.web.outside.geturl()
-        report.good("enrolment page", f"{url}; where people sign in has to know {url}/callback, as a redirect URI")
+        _check_page(chosen, report)
     if state := look_at_state(chosen):
         report.good("state", state)
     _check_upstream(chosen.upstream.endpoint(), chosen, report)
@@ -134,6 +135,23 @@ def _check_certificate(chosen: Settings, report: Report) -> None:
         raise SettingsError(f"tls.certificate: {tls.certificate}, {described}, has ended; renew it")
     tell = report.note if left < timedelta(days=WARN_DAYS) else report.good
     tell("certificate", described)
+
+
+def _check_page(chosen: Settings, report: Report) -> None:
+    from gateway.app.page import shown_server  # noqa: PLC0415 - it says what is not installed, and few have a page
+
+    web, url = chosen.web, chosen.web.outside.geturl()
+    report.good("enrolment page", f"{url}; where people sign in has to know {url}/callback, as a redirect URI")
+    if not any(map(takes_people, chosen.clients().values())):
+        report.note("enrolment page", "nobody can sign in: set oauth.NAME.client_id, like oauth.google.client_id")
+    host = web.outside.hostname or ""
+    if not web.pop3 and not is_loopback(host) and all(is_loopback(site.host) for site in pop3_sites(chosen)):
+        told = shown_server(chosen, pop3_sites(chosen), host)
+        report.note(
+            "enrolment page",
+            f"people are told {told.scheme}://{told.host}:{told.port}, and no listener can be reached from other "
+            "machines: add one, like pop3s://0.0.0.0:995, or say in web.pop3 what stands before it",
+        )
 
 
 def _check_upstream(endpoint: Endpoint, chosen: Settings, report: Report) -> None:

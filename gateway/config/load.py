@@ -152,8 +152,17 @@ def _explain_yaml(error: yaml.YAMLError, file: Path) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     line = f":{mark.line + 1}" if mark else ""
-    tab = " (YAML is indented with spaces, never with tabs)" if "\\t" in problem else ""
-    return f"{file}{line}: not YAML: {problem}{tab}"
+    hint = next((f" ({hint})" for sign, hint in _YAML_HINTS if re.search(sign, problem)), "")
+    return f"{file}{line}: not YAML: {problem}{hint}"
+
+
+_YAML_HINTS = (
+    (r"\\t", "YAML is indented with spaces, never with tabs"),
+    (
+        r"cannot start|undefined alias|for the tag|expected (',' or|alphabetic)|found '<scalar>'|not allowed here",
+        "text that begins with one of { } [ ] , & * ! | > @ ` % needs quotes, and so does text with ': ' in it",
+    ),
+)
 
 
 # The environment

@@ -163,6 +163,40 @@ def test_the_enrolment_pages_redirect_uri_is_told(fake: FakeImap, drop: Mailbox,
 
 
 @pytest.mark.parametrize(
+    ("more", "nobody", "unreachable"),
+    [
+        ("", True, True),
+        ("oauth: {google: {client_id: an-id}}", False, True),
+        ("oauth: {google: {service_account: key.json}}", True, True),
+        ("listen: [pop3://127.0.0.1:1110, pop3://0.0.0.0:1995]", True, False),
+    ],
+)
+def test_a_page_that_can_be_no_use_is_told(
+    fake: FakeImap, drop: Mailbox, tmp_path: Path, more: str, nobody: bool, unreachable: bool
+) -> None:
+    (tmp_path / "key.json").write_text("{}")
+    page = "web: {listen: 'http://127.0.0.1:8110', url: 'https://mail.example.org/enrol'}"
+    _, told = check(fake, drop, tmp_path, drop.password, f"{page}\n{more}")
+    assert ("note  enrolment page: nobody can sign in: set oauth.NAME.client_id" in told) is nobody
+    assert ("note  enrolment page: people are told pop3://mail.example.org:1110, and no" in told) is unreachable
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "{listen: 'http://127.0.0.1:8110'}",
+        "{listen: 'http://127.0.0.1:8110', url: 'https://mail.example.org', pop3: 'pop3s://mail.example.org'}",
+    ],
+)
+def test_who_says_what_people_type_in_or_has_none_from_elsewhere_is_not_warned(
+    fake: FakeImap, drop: Mailbox, tmp_path: Path, page: str
+) -> None:
+    _, told = check(fake, drop, tmp_path, drop.password, f"web: {page}")
+    assert "ok    enrolment page" in told
+    assert "people are told" not in told
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [(None, "ca.pem: No such file or directory"), ("none\n", "ca.pem holds no certificates in PEM")],
 )
@@ -233,3 +267,4 @@ def test_an_account_that_is_not_there_is_told(fake: FakeImap, drop: Mailbox, tmp
     status, told = check(fake, drop, tmp_path, "", f"state: '{tmp_path / 'state'}'", whom="--account")
     assert status == 2
     assert f"there is no account {drop.user}" in told
+    assert list(tmp_path.iterdir()) == [tmp_path / "gateway.yaml"]  # and no state folder is made for it

@@ -165,6 +165,11 @@ def test_a_file_that_is_no_mapping(fault: Fault, text: str) -> None:
         (UP + "state: \x01\n", "gateway.yaml: not YAML: "),
         (UP + "state: !!python/object:os.system x\n", "gateway.yaml:2: not YAML: "),
         (UP + "state: *nobody\n", "gateway.yaml:2: not YAML: "),
+        (UP + "web: {contact: @us}\n", "gateway.yaml:2: not YAML: found character '@'.* needs quotes"),
+        (UP + "resolver: *x\n", "gateway.yaml:2: not YAML: found undefined alias.* needs quotes"),
+        (UP + "resolver: !x\n", "gateway.yaml:2: not YAML: could not determine.* needs quotes"),
+        (UP + "resolver: {name} x\n", "gateway.yaml:2: not YAML: .* needs quotes"),
+        (UP + "resolver: a: b\n", "gateway.yaml:2: not YAML: mapping values are not allowed here.* needs quotes"),
         (b"\xff\xfe\x00", "gateway.yaml: not a text file in UTF-8"),
     ],
 )

@@ -31,15 +31,15 @@ def test_without_a_page_none_of_it_is_loaded() -> None:
     assert (done.stdout.strip(), done.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_what_is_not_installed_is_named_with_how_to_get_it(tmp_path: Path, workers: int) -> None:
+@pytest.mark.parametrize(("command", "workers"), [("serve", 1), ("serve", 2), ("check", 1)])
+def test_what_is_not_installed_is_named_with_how_to_get_it(tmp_path: Path, command: str, workers: int) -> None:
     ports = free_ports("127.0.0.1", 2)
     (tmp_path / "gateway.yaml").write_text(
         f"{{upstream: imaps://localhost, listen: pop3://127.0.0.1:{ports[0]}, state: {tmp_path}/state,"
         f" web: {{listen: 'http://127.0.0.1:{ports[1]}'}}, workers: {workers}}}"
     )
-    done = run(WITH_NO_TEMPLATES, "serve", "--config", str(tmp_path / "gateway.yaml"))
-    assert done.returncode != 0
+    done = run(WITH_NO_TEMPLATES, command, "--config", str(tmp_path / "gateway.yaml"))
+    assert done.returncode == 2
     assert "pip install '.[web]'" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -6,6 +6,7 @@ from gateway.cli.account.add import add
 from gateway.cli.account.authorize import authorize
 from gateway.cli.account.bulk import export, import_
 from gateway.cli.account.change import change, remove, upstream_password
+from gateway.cli.account.invitations import invitations, uninvite
 from gateway.cli.account.invite import invite
 from gateway.cli.account.look import list_, show
 from gateway.cli.account.passwords import password
@@ -16,5 +17,8 @@ def account() -> None:
     """Logins with passwords of their own: the password of the mailbox stays here, encrypted."""
 
 
-for command in (add, authorize, invite, list_, show, change, remove, upstream_password, password, export, import_):
+for command in (
+    *(add, authorize, list_, show, change, remove, upstream_password, password),
+    *(invite, invitations, uninvite, export, import_),
+):
     account.add_command(command)

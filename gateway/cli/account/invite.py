@@ -53,3 +53,4 @@ def invite(
         return
     say(f"For the owner of {login}, good once and until {day(invitation.expires)} UTC:")
     click.echo(link)
+    say(f"`pop3-gateway account uninvite {invitation.name}` withdraws it")

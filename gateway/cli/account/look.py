@@ -1,21 +1,26 @@
 """account list and show."""
 
-import sys
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Column, Table
 
 from gateway.accounts.made import last_day
 from gateway.app.state import vault_of
 from gateway.cli.account.shared import as_json_option, found, login_argument
-from gateway.cli.account.shown import as_json_object, day, print_json, remedy_of, state_of, trouble_of, upstream_of
+from gateway.cli.account.shown import (
+    as_json_object,
+    day,
+    output,
+    print_json,
+    remedy_of,
+    state_of,
+    table_of,
+    trouble_of,
+    upstream_of,
+)
 from gateway.cli.options import own_settings, with_settings
 from gateway.maildrop import OnDelete
 from gateway.ports import AppPassword, Renewal, StoredAccount
-
-UNBOUNDED = 100_000  # columns of a file, or of another program's input
 
 
 @click.command("list", short_help="All accounts.")
@@ -28,12 +33,12 @@ def list_(as_json: bool, **given: Any) -> None:
     if as_json:
         print_json([as_json_object(known) for known in accounts])
         return
-    table = _table("login", "upstream", "passwords", "last login", "state")
+    table = table_of("login", "upstream", "passwords", "last login", "state")
     for known in accounts:
         used = max((password.used for password in known.passwords), default=0.0)
         labels = ", ".join(password.label or password.name for password in known.passwords)
         table.add_row(known.login, upstream_of(known), labels or "none", day(used) or "never", state_of(known))
-    console = _console()
+    console = output()
     console.print(table if accounts else "no accounts yet; `pop3-gateway account add NAME` makes one")
     for known in accounts:
         if trouble_of(known):
@@ -51,7 +56,7 @@ def show(login: str, as_json: bool, **given: Any) -> None:
     if as_json:
         print_json(as_json_object(known))
         return
-    console = _console()
+    console = output()
     opened = filter(
         None, (upstream_of(known), _what(known.folder, known.on_delete), f"since {day(known.created)}")
     )
@@ -59,7 +64,7 @@ def show(login: str, as_json: bool, **given: Any) -> None:
     if known.grant is not None:
         how = "signed in" if known.grant.renewal is Renewal.REFRESH else f"opened by {known.grant.renewal.value}"
         console.print(f"{how} since {day(known.grant.since)}: {_state(known)}")
-    table = _table("name", "label", "made", "last login", "expires", "terms")
+    table = table_of("name", "label", "made", "last login", "expires", "terms")
     for password in known.passwords:
         days = (day(password.created), day(password.used) or "never", last_day(password.expires) or "never")
         table.add_row(password.name, password.label, *days, _terms(password))
@@ -79,14 +84,3 @@ def _terms(known: AppPassword) -> str:
 
 def _what(folder: str, on_delete: OnDelete | None) -> str:
     return ", ".join(filter(None, (folder, f"on_delete: {on_delete.value}" if on_delete else "")))
-
-
-def _table(*columns: str) -> Table:
-    """What has no room in a line goes on in the next: a name that is cut could not be copied."""
-    return Table(*(Column(name, overflow="fold") for name in columns))
-
-
-def _console() -> Console:
-    """Without markup: a label may be the words of whoever was invited. What is no terminal has all the room."""
-    width = None if sys.stdout.isatty() else UNBOUNDED
-    return Console(highlight=False, markup=False, width=width, soft_wrap=width is not None)

@@ -1,15 +1,20 @@
 """Accounts as people and scripts read them."""
 
 import json
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import click
+from rich.console import Console
+from rich.table import Column, Table
 
 from gateway.accounts.made import last_day
 from gateway.cli.providers import signing_in_again
 from gateway.ports import AppPassword, StoredAccount
 from gateway.sasl import Secret
+
+UNBOUNDED = 100_000  # columns of a file, or of another program's input
 
 OK = "ok"
 SIGN_IN_AGAIN = "sign in again"
@@ -94,3 +99,14 @@ def moment(when: float) -> str:
 def day(when: float) -> str:
     """In UTC; "" for 0."""
     return f"{datetime.fromtimestamp(when, UTC):%Y-%m-%d %H:%M}" if when else ""
+
+
+def table_of(*columns: str) -> Table:
+    """What has no room in a line goes on in the next: a name that is cut could not be copied."""
+    return Table(*(Column(name, overflow="fold") for name in columns))
+
+
+def output() -> Console:
+    """Without markup: a label may be the words of whoever was invited. What is no terminal has all the room."""
+    width = None if sys.stdout.isatty() else UNBOUNDED
+    return Console(highlight=False, markup=False, width=width, soft_wrap=width is not None)
