@@ -67,8 +67,9 @@ class Authorization:
         # RFC 1939 section 7: the process-ID and a clock are its example; what counts is that none comes twice.
         self._stamp = f"<{secrets.token_hex(16)}@{terms.host}>"
 
-    def greeting(self) -> Reply:
+    async def greeting(self) -> Reply:
         """With a stamp where APOP works, and only there: clients try it on sight."""
+        await self._services.accounts.look()
         return ok(f"pop3-gateway ready{f' {self._stamp}' if self._has(Needs.SECRET) else ''}")
 
     def offer(self, *, authorized: bool) -> Offer:

@@ -76,8 +76,8 @@ class Session:
     def tls_started(self, channel: Channel) -> None:
         self._authorization.channel = channel
 
-    def greeting(self) -> Reply:
-        return self._authorization.greeting()
+    async def greeting(self) -> Reply:
+        return await self._authorization.greeting()
 
     def answer_now(self, event: Pop3Event) -> Reply | None:
         """The reply where memory has it; None where it is to be waited for. Errors become -ERR."""

@@ -41,6 +41,9 @@ class WithFolders:
     def offers(self) -> frozenset[Needs]:
         return self._inner.offers
 
+    async def look(self) -> None:
+        await self._inner.look()
+
     async def keyring(self, user: str) -> Keyring:
         return await self._inner.keyring(self._names.login(user))
 

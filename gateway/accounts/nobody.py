@@ -19,6 +19,9 @@ class Nobody:
         self._checker = checker
         self._threads = threads
 
+    async def look(self) -> None:
+        """It is always the same."""
+
     async def keyring(self, user: str) -> Keyring:  # noqa: ARG002
         return Keyring(b"", ITERATIONS)
 

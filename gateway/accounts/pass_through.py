@@ -37,6 +37,9 @@ class PassThrough:
         takes_tokens = not TOKEN_MECHANISMS.isdisjoint(self._mechanisms(self._endpoint))
         return _WITH_TOKENS if takes_tokens else _PASSWORD_ONLY
 
+    async def look(self) -> None:
+        """What the upstream takes is asked once, at the start."""
+
     async def keyring(self, user: str) -> Keyring:  # noqa: ARG002
         """Nothing is kept here, so no mechanism that would ask is offered."""
         return Keyring(b"", ITERATIONS)

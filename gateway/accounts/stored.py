@@ -1,10 +1,11 @@
 """Stored accounts: each device has a password of its own, and the mailbox's real one stays here."""
 
+import contextlib
 import time
 
 from gateway.accounts.app_passwords import SALT_OCTETS, Checker
 from gateway.accounts.opening import Opening
-from gateway.errors import BadCredentials, MisplacedPassword
+from gateway.errors import BadCredentials, MisplacedPassword, StateError
 from gateway.networks import is_within, network_of
 from gateway.ports import Account, Accounts, AppPassword, Peer, StoredAccount, Vault
 from gateway.sasl import ITERATIONS, Certified, Claim, Credentials, Keyring, Needs, Proof, Secret, one_spelling
@@ -29,6 +30,7 @@ class StoredAccounts:
         """`threads` look into the vault. `hashes` are for passwords that were not found right yet: strangers'
         guesses may fill them, and whoever polls as ever waits behind none.
         """
+        self._has_readable = False
         self._vault = vault
         self._opening = opening
         self._others = others
@@ -38,7 +40,14 @@ class StoredAccounts:
 
     @property
     def offers(self) -> frozenset[Needs]:
-        return self._others.offers | {Needs.CERTIFICATE}
+        """APOP and CRAM-MD5 only where a password is kept that could open with them: clients try them on sight."""
+        offered = self._others.offers | {Needs.CERTIFICATE}
+        return offered if self._has_readable else offered - {Needs.SECRET}
+
+    async def look(self) -> None:
+        if Needs.SECRET in self._others.offers:
+            with contextlib.suppress(StateError):
+                self._has_readable = await self._threads.run(self._vault.has_readable)
 
     async def keyring(self, user: str) -> Keyring:
         """A name without an account gets a salt of its own, too, the same each time it asks."""

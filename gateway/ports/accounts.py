@@ -133,6 +133,9 @@ class Vault(Protocol):
     def prove_keys(self) -> None:
         """Raises KeysUnusable where what is stored cannot be read."""
 
+    def has_readable(self) -> bool:
+        """Whether any password is kept so that it can be read."""
+
     def stand_in(self, login: str) -> bytes:
         """For a name that has no account and is to look as if it had: the same at every gateway, at all times."""
 
@@ -211,7 +214,10 @@ class Directory(Protocol):
 class Accounts(Protocol):
     @property
     def offers(self) -> frozenset[Needs]:
-        """What the mechanisms here can stand on, now."""
+        """What the mechanisms here can stand on, as of the last look()."""
+
+    async def look(self) -> None:
+        """To be called before a client is greeted. Raises nothing: what cannot be seen stays as it was."""
 
     async def keyring(self, user: str) -> Keyring:
         """For mechanisms that never send the password. Raises StateError."""

@@ -124,7 +124,7 @@ class Conversation:
         return not self.session.authorized or time.monotonic() - self.quiet_since > seconds
 
     async def _talk(self) -> str:
-        await self._send(self.session.greeting())
+        await self._send(await self.session.greeting())
         while True:
             if self._answer_what_is_here():
                 try:

@@ -53,6 +53,11 @@ ALTER TABLE account ADD COLUMN granted TEXT NOT NULL DEFAULT '';
 CREATE TABLE invitation (hashed TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, login TEXT NOT NULL,
     provider TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL, terms TEXT NOT NULL);
 """
+# Whether a password's keys hold it so that it can be read, for APOP and CRAM-MD5; of earlier ones nobody knows.
+_READABLE = """
+ALTER TABLE app_password ADD COLUMN readable INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX app_password_readable ON app_password (readable);
+"""
 _VAULT_LOST = "the accounts, unless they were exported: restore the file from a backup"
 
 # Only where several machines share a database: who holds which maildrop, who logged in when, by its own clock, and
@@ -92,5 +97,5 @@ class Schema:
 
 
 LEDGER = Schema("maildrops", (_FIRST, _PROMISED_OCTETS, _RECOGNISED, _ABSENT), _LEDGER_LOST)
-VAULT = Schema("accounts", (_ACCOUNTS, _GRANTS), _VAULT_LOST)
+VAULT = Schema("accounts", (_ACCOUNTS, _GRANTS, _READABLE), _VAULT_LOST)
 SESSIONS = Schema("sessions", (_SESSIONS,), _SESSIONS_LOST)

@@ -105,6 +105,12 @@ class StoredVault:
         if row:
             self._decrypt(row[0])
 
+    def has_readable(self) -> bool:
+        if self.is_unused:
+            return False
+        with self._database.reading() as database:
+            return database.execute("SELECT 1 FROM app_password WHERE readable=1 LIMIT 1").fetchone() is not None
+
     def stand_in(self, login: str) -> bytes:
         """By the keys, which all workers and machines have; where there are none, there is nobody to be hidden."""
         if self._known_keys is None and (self.is_unused or self._is_empty()):
@@ -278,7 +284,8 @@ class StoredVault:
             *(password.expires, int(password.read_only), password.folder, " ".join(password.networks)),
             _said(password.on_delete),
         )
-        _insert(database, "app_password", "login, " + _PASSWORD, (_key(login), *row))
+        readable = int(password.key.secret is not None)
+        _insert(database, "app_password", "login, readable, " + _PASSWORD, (_key(login), readable, *row))
 
 
 def _names(columns: str) -> list[str]:

@@ -44,10 +44,10 @@ class Site:
     def nobody(self, *, readable: bool = False) -> Nobody:
         return Nobody(self.checker, self.hashes, readable=readable)
 
-    def add(self, login: str = "ann", terms: Terms = Terms(), **more: str) -> str:  # noqa: B008 - frozen
+    def add(self, login: str = "ann", terms: Terms = Terms(), *, readable: bool = False, **more: str) -> str:  # noqa: B008 - frozen
         """An account with one password, of which this is the name; the password is `right`."""
         account = new_account(login, Secret("upstream"), NOW, **more)  # type: ignore[arg-type]
-        password, _ = new_password(account, terms, NOW, readable=False, given=Secret("right"))
+        password, _ = new_password(account, terms, NOW, readable=readable, given=Secret("right"))
         self.vault.add(replace(account, passwords=(password,)))
         return password.name
 
@@ -276,7 +276,16 @@ async def test_what_is_offered(site: Site) -> None:
     usual = {Needs.PASSWORD, Needs.CERTIFICATE}
     assert site.accounts().offers == usual
     assert site.accounts(site.nobody()).offers == usual | {Needs.SCRAM}
-    assert site.accounts(site.nobody(readable=True)).offers == usual | {Needs.SCRAM, Needs.SECRET}
+    readable = site.accounts(site.nobody(readable=True))
+    for secret, offered in (
+        (lambda: None, set()),  # there is no account
+        (lambda: site.add("old"), set()),  # it was made before passwords were kept
+        (lambda: site.add("new", readable=True), {Needs.SECRET}),
+        (lambda: site.vault.remove("new"), set()),
+    ):
+        secret()
+        await readable.look()
+        assert readable.offers == usual | {Needs.SCRAM} | offered
 
 
 async def test_a_vault_that_cannot_be_read_is_no_wrong_password(site: Site, tmp_path: Path) -> None:

@@ -145,6 +145,9 @@ class Refusing:
 
     offers = frozenset({Needs.PASSWORD, Needs.SECRET, Needs.SCRAM})
 
+    async def look(self) -> None:
+        pass
+
     async def keyring(self, user: str) -> Keyring:
         self._clock.now += self._seconds
         return Keyring(b"", 1, (Key(user, Secret("right")),))
@@ -228,7 +231,7 @@ async def test_who_has_proved_his_password_has_not_guessed_whatever_refuses_him_
     services = SimpleNamespace(accounts=Refusing(SimpleNamespace(now=0.0), 0.0), doorkeeper=door)
     terms = Terms("h", tls_available=False, allow_plaintext=True, login_attempts=3, failure_delay=0.0)
     state = Authorization(cast("Services", services), terms, Peer("192.0.2.1"), lambda _: None)
-    stamp = state.greeting().text.rpartition(" ")[2]
+    stamp = (await state.greeting()).text.rpartition(" ")[2]
     digest = hashlib.md5(f"{stamp}{password}".encode()).hexdigest()
     reply = await state.apop_command(Command("APOP", text=f"ann {digest}"))
     assert reply.change is Change.LOGIN_FAILED
