@@ -186,7 +186,7 @@ class Template:
 
     def fill_url(self, values: Values) -> str:
         """Nothing that is filled in can be more than a host, a port or a scheme. Raises Unfit."""
-        return self.fill({name: _in_url(name, _value(name, values)) for name in self.names})
+        return self.fill({name: _in_url(name, _value(name, values)) for name in self.pieces[1::2]})
 
 
 def _value(name: str, values: Values) -> str:
