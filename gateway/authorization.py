@@ -268,12 +268,14 @@ class Authorization:
     async def _failed(self, user: str, error: GatewayError) -> Reply:
         """A failed login: wrong guesses are counted and slowed down, then the connection is closed."""
         visit, self._visit = self._visit, None
+        guess = error if isinstance(error, BadCredentials) and not isinstance(error, MisplacedPassword) else None
         kind = LoginFailedHere if isinstance(error, StateError) else LoginFailed
-        self._emit(kind(user, self._peer.address, error.code, str(error)))
+        try:
+            held = await visit.failed(guess) if visit and guess else 0
+        finally:  # told once it is counted, and also where nobody waits for the answer
+            self._emit(kind(user, self._peer.address, error.code, str(error)))
         if not isinstance(error, BadCredentials | LockedOut):
             return err(error.reply, error.code, change=Change.LOGIN_FAILED)
-        guess = error if isinstance(error, BadCredentials) and not isinstance(error, MisplacedPassword) else None
-        held = await visit.failed(guess) if visit and guess else 0
         await self._slow_down(max(self._failures, held - 1))
         self._failures += 1
         last = self._failures >= self._terms.login_attempts
