@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from gateway.app.gateway import pop3_sites, tls_terms
+from gateway.app.gateway import pop3_sites, preload, tls_terms
 from gateway.app.names import destination_of, folder_names
 from gateway.app.state import look_at_state
 from gateway.app.tokens import opened_by
@@ -74,6 +74,7 @@ def check(
     status is 0 when everything is in order.
     """
     chosen = settings(file, upstream, listen, state)
+    preload(chosen)  # what `serve` would refuse at its start
     report = Report(Console(highlight=False, soft_wrap=True))
     report.good("settings", f"valid; listening would be on {', '.join(site.url for site in chosen.listen)}")
     _check_listeners(chosen, report)

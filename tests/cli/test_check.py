@@ -1,6 +1,7 @@
 """`check` tells what is wrong before a client does."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from gateway.accounts import made
 from gateway.app.state import KEY_FILE, vault_of
@@ -19,6 +21,7 @@ from gateway.sasl import Secret
 from gateway.store import Keys, open_state
 from tests.fakes.faults import Edit
 from tests.fakes.imap import FakeImap
+from tests.oauth.keys import pem
 from tests.servers import tls
 from tests.servers.fixtures import Mailbox, new_mailbox
 from tests.servers.postgres import ADDRESS, PASSWORD, USER, Postgres
@@ -95,6 +98,19 @@ def test_keys_that_do_not_open_the_accounts_are_told(
     status, told = check(fake, drop, tmp_path, drop.password, state)
     assert status == 2
     assert str(file) in told
+
+
+@pytest.mark.parametrize(
+    "application",
+    ["microsoft365: {client_id: a, certificate: /nope/m.pem}", "google: {service_account: /nope/google.json}"],
+)
+def test_a_file_that_serve_would_refuse_is_refused_here(
+    fake: FakeImap, drop: Mailbox, tmp_path: Path, application: str
+) -> None:
+    status, told = check(fake, drop, tmp_path, drop.password, f"oauth: {{{application}}}\n")
+    assert status == 2
+    assert "/nope/" in told
+    assert "No such file" in told
 
 
 def test_a_wrong_password_is_told_and_not_shown(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:
@@ -174,7 +190,14 @@ def test_the_enrolment_pages_redirect_uri_is_told(fake: FakeImap, drop: Mailbox,
 def test_a_page_that_can_be_no_use_is_told(
     fake: FakeImap, drop: Mailbox, tmp_path: Path, more: str, nobody: bool, unreachable: bool
 ) -> None:
-    (tmp_path / "key.json").write_text("{}")
+    key = pem(rsa.generate_private_key(65537, 2048)).decode()
+    account = {
+        "type": "service_account",
+        "client_email": "us@x.example",
+        "private_key": key,
+        "private_key_id": "k",
+    }
+    (tmp_path / "key.json").write_text(json.dumps(account))
     page = "web: {listen: 'http://127.0.0.1:8110', url: 'https://mail.example.org/enrol'}"
     _, told = check(fake, drop, tmp_path, drop.password, f"{page}\n{more}")
     assert ("note  enrolment page: nobody can sign in: set oauth.NAME.client_id" in told) is nobody
