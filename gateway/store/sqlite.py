@@ -7,6 +7,7 @@ reading has a connection to itself, so that no login waits for another user's lo
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from gateway.store.folder import give_to_owner, make
 from gateway.store.schema import Schema
 
 BUSY_SECONDS = 2.0  # to wait for another writer: a client waits for us
+LOOK_SECONDS = 0.01  # between two tries, where SQLite does not wait by itself
 IDLE_READERS = 8  # are kept open: one reads for a tenth of a millisecond
 
 
@@ -135,7 +137,7 @@ class SqliteDatabase:
             give_to_owner(self._file, self._file.parent)
         connection = self._connect()
         try:
-            connection.database.execute("PRAGMA journal_mode=WAL")
+            _use_wal(connection.database)
             connection.database.execute("PRAGMA synchronous=FULL")
             with _whole(connection.database):  # another process may be at the same
                 self._migrate(connection.database)
@@ -173,6 +175,20 @@ class _Statements:
             self._connection.executemany(
                 statement.replace("IN ({rows})", f"= {row}").format(rows=f"VALUES {row}"), rows
             )
+
+
+def _use_wal(database: sqlite3.Connection) -> None:
+    """Another process may be at the same. SQLite does not wait for it here: it has read, and wants to write."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(LOOK_SECONDS)
+        else:
+            return
 
 
 @contextlib.contextmanager

@@ -85,13 +85,14 @@ class Terminal:
         self.type(INTERRUPT)
 
     def end(self) -> int:
-        """The exit status, when it has ended by itself."""
+        """The exit status, when it has ended by itself. pytest shows what was shown where a test fails."""
         end = time.monotonic() + SECONDS
         while self._process.poll() is None:
             self._read(time.monotonic() + STEP_SECONDS)
             assert time.monotonic() < end, f"it does not end:\n{self.text}"
         while self._read(time.monotonic()):
             pass
+        sys.stdout.write(self.text)
         return self._process.returncode
 
     def signal(self, number: signal.Signals) -> None:

@@ -1,6 +1,8 @@
 """What happens to a SQLite file: it is closed to others, taken away, damaged, or of another version."""
 
+import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from gateway.errors import StateError
 from gateway.maildrop import Correction, Intent, Mark, Memory, Sighting
+from gateway.store import sqlite
 from gateway.store.ledger import StoredLedger
 from gateway.store.schema import LEDGER
 from gateway.store.sqlite import SqliteDatabase
@@ -121,6 +124,27 @@ def test_a_file_of_the_first_gateway_still_counts(file: Path) -> None:
     known = ledger.recall("ann", 9)
     assert known == Memory({1: Mark()}, {2: Mark()}, {3: Correction(None, 30)}, accepted=Sighting(9, 4, 1.5))
     ledger.close()
+
+
+def test_a_file_that_another_process_makes_at_the_same_moment_is_waited_for(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        finish = threading.Timer(0.1, other.execute, ("COMMIT",))
+        finish.start()
+        ledger = open_ledger(file)
+        finish.join()
+    assert ledger.recall("ann", 9) == Memory()
+    ledger.close()
+
+
+def test_a_file_that_another_process_keeps_to_itself_is_a_state_error(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateError, match="locked"):
+            open_ledger(file)
 
 
 def test_a_folder_in_its_place_is_a_state_error(file: Path) -> None:
