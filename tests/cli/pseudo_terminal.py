@@ -17,9 +17,11 @@ STEP_SECONDS = 0.1  # between two looks whether it still runs
 COLUMNS, ROWS = 100, 40
 INTERRUPT = "\x03"
 
-# The kernel turns Ctrl-C into a signal for whom the terminal controls: take it for that first.
+# The kernel turns Ctrl-C into a signal for whom the terminal controls: take it for that first. What runs the tests
+# in its background may have left us to ignore that signal, and whoever we start.
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    "import fcntl, os, signal, sys, termios; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 )
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 
