@@ -33,8 +33,10 @@ NAME = "corp"  # in the settings
 REDIRECT = "http://127.0.0.1:8000/answer"
 MECHANISMS = "plain login xoauth2 oauthbearer"
 WHOSE = "username_attribute = sub\nactive_attribute = active\nactive_value = true\n"
+# Node.js closes a connection that was not used for five seconds, perhaps just as Dovecot uses it again.
+INTROSPECTION = "introspection_mode = post\nintrospection_url = {url}\nmax_idle_time_msecs = 1000\n"  # RFC 7662
 JUDGES = {
-    "introspection": "introspection_mode = post\nintrospection_url = {url}\n" + WHOSE,  # RFC 7662
+    "introspection": INTROSPECTION + WHOSE,
     "jwt": "introspection_mode = local\nlocal_validation_key_dict = fs:posix:prefix={{folder}}/keys/\n" + WHOSE,
 }
 

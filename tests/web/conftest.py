@@ -9,6 +9,7 @@ import pytest
 
 from tests import leaks
 from tests.gateway_process import GatewayProcess, StartGateway, settings_for
+from tests.granted import INTROSPECTION
 from tests.server.sessions import MAIL
 from tests.servers.authorization import SCOPE, AuthorizationServer, Registered
 from tests.servers.dovecot import Dovecot
@@ -28,7 +29,7 @@ def mail_server(certificates: Certificates, shared_authorization: AuthorizationS
     place = shared_authorization.introspection_endpoint.replace(
         "://", f"://{asks.client_id}:{asks.client_secret}@"
     )
-    oauth2 = f"introspection_mode = post\nintrospection_url = {place}\nusername_attribute = sub\n"
+    oauth2 = INTROSPECTION.format(url=place) + "username_attribute = sub\n"
     with Dovecot(certificates, auth_mechanisms="plain login xoauth2 oauthbearer", oauth2=oauth2) as server:
         yield server
 
