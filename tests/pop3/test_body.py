@@ -61,6 +61,9 @@ TOPS = st.one_of(st.none(), st.integers(0, 6), st.just(10**17))
 @example(b"\n\r", 0, None)
 @example(b"\r\na\n\r\r", None, None)
 @example(b"A: b\r\n\r\none\r\ntwo\r", 1, None)
+@example(b".a\r\n" * 70, None, None)
+@example(b".\r\n" * 65, None, None)
+@example(b"a\r\n.b\r\n\n.c\r\n", None, None)
 def test_it_equals_the_reference(message: bytes, top: int | None, data: st.DataObject | None) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(message)), max_size=8))) if data else []
     blocks = [message[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(message)], strict=True)]
