@@ -7,6 +7,7 @@ without a task: only a login, QUIT, and a message that was not read ahead wait f
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from gateway.authorization import Authorization
 from gateway.errors import GatewayError, Refused
@@ -32,6 +33,10 @@ from gateway.transfer import Beginning, Transfer, whole
 _KEEP_USER = frozenset({"USER", "PASS", "AUTH"})
 
 
+# A larger message takes the client longer than us, and what is foreseen is held twice.
+FORESEEN_OCTETS = 65_536
+
+
 @dataclass(slots=True)
 class Tally:
     """What the session did, for the summary."""
@@ -42,13 +47,27 @@ class Tally:
     deleted: int = 0
 
 
+class Foreseen(NamedTuple):
+    """RETR of the message that comes next if the client goes on in order, and the reply to it."""
+
+    line: bytes  # the command with its CRLF, as clients send it
+    reply: bytes  # whole, as it is sent
+    number: int
+    uid: int
+    size: int  # as it is listed
+    octets: int  # as it is
+
+
 class Session:
     """Feed each event of the POP3 connection to answer_now(), and where that has none to answer(); send what they
-    return, and end with close().
+    return, and end with close(). While the client takes a reply, foresee() makes the one that it is likely to want
+    next: where that comes to be, send it as it is, and say sent().
     """
 
     def __init__(self, services: Services, terms: Terms, peer: Peer, emit: Callable[[Event], None]) -> None:
         self.tally = Tally()
+        self.foreseen: Foreseen | None = None
+        self._next = 0  # the number that goes on in order; 0 where there is none
         self._authorization = Authorization(services, terms, peer, emit)
         self._emit = emit
         self._maildrop: Maildrop | None = None
@@ -102,6 +121,23 @@ class Session:
         except GatewayError as error:
             return self._refuse(event, error)
 
+    def foresee(self) -> None:
+        """At any time. Makes the next message's reply, if it is here already and not made yet."""
+        number = self._next
+        if not number or self.foreseen is not None or not self._drop.has(number):
+            return
+        uid, size = self._drop.find(number)
+        octets = self._mailbox.peek(uid)
+        if octets is None or len(octets) > FORESEEN_OCTETS:
+            return
+        reply, length = encode_message(octets, b"+OK %d octets\r\n" % size)  # as _retr_at_hand has it
+        self.foreseen = Foreseen(b"RETR %d\r\n" % number, reply, number, uid, size, length)
+
+    def sent(self, foreseen: Foreseen) -> None:
+        """The client has asked for it, and has it."""
+        self._mailbox.at_hand(foreseen.uid)
+        self._retrieved(foreseen.number, foreseen.uid, foreseen.size, foreseen.octets)
+
     def hurry(self) -> None:
         """Somebody waits for the end of this session."""
         if self._authorization.mailbox is not None:
@@ -109,6 +145,7 @@ class Session:
 
     async def close(self) -> None:
         """Leave the mailbox without a plan: what was not committed by QUIT is not done. Idempotent."""
+        self._forget_next()
         await self._authorization.close()
 
     def _obey_now(self, command: Command) -> Reply | None:
@@ -182,6 +219,7 @@ class Session:
 
     def _dele(self, command: Command) -> Reply:
         self._drop.delete(command.numbers[0])
+        self.foreseen = None  # it may be this one
         return ok(f"message {command.numbers[0]} deleted")
 
     def _noop(self, _: Command) -> Reply:
@@ -213,6 +251,7 @@ class Session:
     def _retrieved(self, number: int, uid: int, size: int, octets: int) -> None:
         """`size`: as it is listed; `octets`: as it was."""
         self._drop.retrieve(number)
+        self.foreseen, self._next = None, number + 1
         self.tally.retrieved += 1
         self.tally.retrieved_octets += octets
         if octets != size:
@@ -220,6 +259,7 @@ class Session:
 
     def _top_at_hand(self, command: Command) -> Reply | None:
         number, _ = command.numbers
+        self._forget_next()
         beginning = self._beginning(command)
         octets = self._mailbox.at_hand(self._drop.uid(number), beginning.limit)
         text = None if octets is None else beginning.text_in(octets)
@@ -233,6 +273,9 @@ class Session:
         body = await beginning.open()
         self.tally.tops += 1
         return Transfer(ok("top of message follows"), beginning.blocks(body))
+
+    def _forget_next(self) -> None:
+        self.foreseen, self._next = None, 0
 
     def _beginning(self, command: Command) -> Beginning:
         number, lines = command.numbers

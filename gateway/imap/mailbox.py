@@ -112,6 +112,9 @@ class UpstreamMailbox:
     def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
         return self._ahead.at_hand(uid, octets)
 
+    def peek(self, uid: int) -> bytes | None:
+        return self._ahead.peek(uid)
+
     async def _fetch_some(self, window: Window, octets: int | None, arrivals: Arrivals) -> None:
         """Those that come as they are listed. Raises GatewayError."""
         client = self._client

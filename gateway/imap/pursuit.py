@@ -64,6 +64,11 @@ class Pursuit:
             self._begin(self._ahead.next_window())
         return held
 
+    def peek(self, uid: int) -> bytes | None:
+        """A whole message that at_hand() would hand out."""
+        self._take_in(uid)
+        return self._ahead.peek(uid)
+
     async def fetch(self, uid: int, part: int | None) -> bytes | None:
         """The message that at_hand() had not, where it comes with others. Raises UpstreamSilent."""
         if not self._ahead.expects(uid):
@@ -100,9 +105,12 @@ class Pursuit:
             self._task.add_done_callback(self._ended)
 
     def _take(self, uid: int, part: int | None) -> bytes | None:
+        self._take_in(uid)
+        return self._ahead.take(uid, part)
+
+    def _take_in(self, uid: int) -> None:
         if (come := self._arrivals.take(uid)) is not None:
             self._ahead.put(uid, come)
-        return self._ahead.take(uid, part)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._task = None

@@ -40,6 +40,10 @@ class Maildrop:
         """The highest number accessed so far, for LAST (RFC 1460); RSET sets it back."""
         return self._highest
 
+    def has(self, number: int) -> bool:
+        """Whether there is such a message, not marked as deleted."""
+        return number in self._numbers and number not in self._deleted
+
     def find(self, number: int) -> tuple[int, int]:
         """(UID, octets) of a message."""
         index = self._index(number)

@@ -15,24 +15,26 @@ _BARE_LF = re.compile(rb"\n(?<!\r\n)")
 _DOT_OR_BARE_LF = re.compile(rb"\n(\.|(?<!\r\n))")
 
 
-def encode_message(message: bytes) -> tuple[bytes, int]:
-    """RETR of a message that is here whole: what BodyEncoder makes of it, and its octets as the client counts."""
+def encode_message(message: bytes, head: bytes = b"") -> tuple[bytes, int]:
+    """RETR of a message that is here whole: behind `head` what BodyEncoder makes of it, and how many octets of the
+    message the client counts.
+    """
     # One look for all that is to be done: text, what is odd behind it, text, … most messages are one text.
     pieces = _DOT_OR_BARE_LF.split(message, FEW)
-    texts = pieces[::2]
-    if b"\0" in message or not message.endswith(CRLF) or not _only_few_dots(texts, pieces[1::2]):
+    if b"\0" in message or not message.endswith(CRLF) or not _has_only_few_dots(pieces):
         encoder = BodyEncoder()
-        return encoder.feed(message) + encoder.finish(), encoder.octets
-    if message.startswith(b"."):
-        texts[0] = b"." + texts[0]
-    texts[-1] += TERMINATOR
-    return b"\n..".join(texts), len(message)
+        return b"".join((head, encoder.feed(message), encoder.finish())), encoder.octets
+    pieces[1::2] = [b"\n.."] * (len(pieces) // 2)
+    dot = b"." if message.startswith(b".") else b""
+    return b"".join((head, dot, *pieces, TERMINATOR)), len(message)
 
 
-def _only_few_dots(texts: Sequence[bytes], between: Sequence[bytes]) -> bool:
-    """Whether that is all that is between them, each behind a CRLF."""
-    behind_crlf = all(text.endswith(b"\r") for text in texts[:-1])
-    return not between or (len(between) < FEW and b"" not in between and behind_crlf)
+def _has_only_few_dots(pieces: Sequence[bytes]) -> bool:
+    """Whether nothing else is odd, and each dot is behind a CRLF."""
+    if len(pieces) == 1:
+        return True
+    few = len(pieces) < 2 * FEW
+    return few and b"" not in pieces[1::2] and all(text.endswith(b"\r") for text in pieces[:-1:2])
 
 
 class BodyEncoder:

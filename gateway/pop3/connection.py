@@ -49,6 +49,11 @@ class Connection:
         self._searched = 0  # the buffer holds no LF between there and here
         self._skipping = False  # within a line that is over the limit
 
+    @property
+    def is_between_lines(self) -> bool:
+        """Whether nothing of a line is here."""
+        return not self._buffer and not self._skipping
+
     def receive(self, octets: bytes) -> None:
         self._buffer = self._buffer + octets if self._buffer else octets
 

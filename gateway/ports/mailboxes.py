@@ -31,6 +31,9 @@ class Mailbox(Protocol):
     def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
         """What open_body would give, whole, where that needs no wait: it was read ahead. Once only."""
 
+    def peek(self, uid: int) -> bytes | None:
+        """What at_hand would give, which may be asked for it still. Nothing follows from it."""
+
     def learn(self, uid: int, octets: int) -> None:
         """The message has so many octets, whatever the snapshot says."""
 

@@ -37,6 +37,9 @@ class RememberedMailbox:
     def at_hand(self, uid: int, octets: int | None = None) -> bytes | None:
         return self._inner.at_hand(uid, octets)
 
+    def peek(self, uid: int) -> bytes | None:
+        return self._inner.peek(uid)
+
     def learn(self, uid: int, octets: int) -> None:
         self._learned[uid] = Correction(self._inner.snapshot.size_of(uid), octets)
 

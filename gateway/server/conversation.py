@@ -148,6 +148,12 @@ class Conversation:
 
     def _take(self, octets: bytes) -> bool:
         """What came; False where the task is needed. Must not block."""
+        foreseen = self.session.foreseen
+        if foreseen is not None and octets == foreseen.line and self._connection.is_between_lines:
+            self._wire.write(foreseen.reply)
+            self.session.sent(foreseen)
+            self._rest()
+            return not self._wire.is_full
         self._connection.receive(octets)
         return self._answer_what_is_here()
 
@@ -160,7 +166,7 @@ class Conversation:
                 self._turn = 0
                 self._write_pending()
                 self.busy = False
-                self.quiet_since = time.monotonic()
+                self._rest()
                 return not self._wire.is_full and self._connection.state is not State.CLOSED
             self._turn += 1
             self._last = event
@@ -175,6 +181,11 @@ class Conversation:
                 break
         self._write_pending()
         return False
+
+    def _rest(self) -> None:
+        """Until the client says more. While it takes the reply, the next one is made."""
+        self.quiet_since = time.monotonic()
+        asyncio.get_running_loop().call_soon(self.session.foresee)
 
     async def _give_way(self) -> None:
         """Pipelined commands never wait by themselves: without this, one client could hold all others up."""

@@ -125,6 +125,9 @@ class MemoryMailbox:
             return None
         return message.octets[:octets]
 
+    def peek(self, uid: int) -> bytes | None:
+        return self.at_hand(uid)
+
     def learn(self, uid: int, octets: int) -> None:
         """Nothing is kept between sessions here."""
 
