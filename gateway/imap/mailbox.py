@@ -30,7 +30,7 @@ from gateway.imap.connections import RETRY_WITHIN_SECONDS
 from gateway.imap.faults import silent_about, translated
 from gateway.imap.listing import Recollection
 from gateway.imap.means import Means, hang_up
-from gateway.imap.pursuit import Arrivals, HeldBody, Pursuit
+from gateway.imap.pursuit import HeldBody, Pursuit
 from gateway.imap.uid_set import uid_sets
 from gateway.maildrop import CommitPlan, ReadAhead, Snapshot, Window, given_anew
 from gateway.ports import Account, Body, Granted, forget_copied
@@ -115,32 +115,40 @@ class UpstreamMailbox:
     def peek(self, uid: int) -> bytes | None:
         return self._ahead.peek(uid)
 
-    async def _fetch_some(self, window: Window, octets: int | None, arrivals: Arrivals) -> None:
+    async def _fetch_some(self, window: Window, octets: int | None, put: Put) -> None:
         """Those that come as they are listed. Raises GatewayError."""
         client = self._client
         if client is None:
             return
+        loop, left = asyncio.get_running_loop(), dict(window)
 
-        def is_as_listed(uid: int, length: int) -> bool:
-            listed = self.snapshot.size_of(uid)
-            return self._sizes_differ or length == min(listed, octets or listed)
-
-        def put(uid: int, body: bytes) -> None:
-            """Holds nothing else, whatever a server sends, and how often."""
-            if len(body) <= window.get(uid, 0) and is_as_listed(uid, len(body)):
-                arrivals.put(uid, body)
+        def take(uid: int, body: bytes) -> None:
+            if self._is_wanted(left, uid, len(body), octets):
+                put(uid, body)
 
         def take_rest(batch: Batch) -> None:
+            """In a thread."""
             with translated("reading ahead"):
                 for uid, body in batch.rest():
-                    put(uid, body)
+                    if self._is_wanted(left, uid, len(body), octets):
+                        loop.call_soon_threadsafe(put, uid, body)
 
         for uid_set in uid_sets(window):
             client.transport.allow(self._timeouts.response)
             batch = Batch(client.transport, uid_set, window, octets)
-            await self._listen(client, batch, put)
+            await self._listen(client, batch, take)
             if not batch.done:
                 await self._guarded(client, partial(take_rest, batch))
+
+    def _is_wanted(self, left: dict[int, int], uid: int, length: int, octets: int | None) -> bool:
+        """Once for each that is `left`: nothing else is held, whatever a server sends, and how often."""
+        if length > left.get(uid, -1):
+            return False
+        listed = self.snapshot.size_of(uid)
+        if not self._sizes_differ and length != min(listed, octets or listed):
+            return False
+        del left[uid]
+        return True
 
     async def _listen(self, client: Client, batch: Batch, put: Put) -> None:
         """In the event loop: no thread is at work, so whoever is cancelled may close the connection."""

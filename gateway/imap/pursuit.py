@@ -2,71 +2,41 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError, UpstreamSilent
+from gateway.imap.batch import Put
 from gateway.maildrop import ReadAhead, Window
 from gateway.telemetry.events import Event, ReadAheadFailed
 
-
-class Arrivals:
-    """What has come of one window: a worker thread puts it here, and the session takes it while the rest comes."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._came: dict[int, bytes] = {}
-        self._awaited: tuple[int, asyncio.Future[None]] | None = None
-
-    def put(self, uid: int, octets: bytes) -> None:
-        """In the worker thread."""
-        self._came[uid] = octets
-        awaited = self._awaited
-        if awaited is not None and awaited[0] == uid:
-            self._loop.call_soon_threadsafe(_wake, awaited[1])
-
-    def take(self, uid: int) -> bytes | None:
-        return self._came.pop(uid, None)
-
-    def rest(self) -> Mapping[int, bytes]:
-        """When no more comes."""
-        return self._came
-
-    async def wait_for(self, uid: int, end: asyncio.Task[None]) -> None:
-        """Until this one has come, or the end: that of who puts them here."""
-        come: asyncio.Future[None] = self._loop.create_future()
-        self._awaited = uid, come  # and only then a look, or it might come between the two
-        if uid not in self._came:
-            await asyncio.wait({come, end}, return_when=asyncio.FIRST_COMPLETED)
-        self._awaited = None
-
-
-Fetch = Callable[[Window, int | None, Arrivals], Awaitable[None]]
+Fetch = Callable[[Window, int | None, Put], Awaitable[None]]
 
 
 class Pursuit:
     """Of one session. Whoever else wants the connection waits for settled(): it does one thing at a time."""
 
     def __init__(self, ahead: ReadAhead, fetch: Fetch, user: str, emit: Callable[[Event], None]) -> None:
-        """`fetch` takes a window, a part, and where to put what comes by UID: it may fail, and some have come."""
+        """`fetch` takes a window, a part, and what to do, in the event loop, with each message that comes: it may
+        fail, and some have come.
+        """
         self._ahead = ahead
         self._fetch = fetch
         self._user = user
         self._emit = emit
         self._task: asyncio.Task[None] | None = None
-        self._arrivals = Arrivals()  # of the last window
+        self._awaited: tuple[int, asyncio.Future[None]] | None = None  # a UID, and who waits for it
 
     def at_hand(self, uid: int, part: int | None) -> bytes | None:
         """The message, where it is here already; and it is seen to that the next one will be."""
         self._ahead.asked(uid, part)
-        held = self._take(uid, part)
+        held = self._ahead.take(uid, part)
         if held is not None and self._task is None:
             self._begin(self._ahead.next_window())
         return held
 
     def peek(self, uid: int) -> bytes | None:
         """A whole message that at_hand() would hand out."""
-        self._take_in(uid)
         return self._ahead.peek(uid)
 
     async def fetch(self, uid: int, part: int | None) -> bytes | None:
@@ -76,10 +46,10 @@ class Pursuit:
             if self._ahead.is_next(uid):
                 self._begin(self._ahead.next_window())
         if (task := self._task) is not None and self._ahead.expects(uid):
-            await self._arrivals.wait_for(uid, task)
+            await self._wait_for(uid, task)
             if task.done():
                 task.result()
-        held = self._take(uid, part)
+        held = self._ahead.take(uid, part)
         if held is None:  # it is to be fetched alone
             await self.settled()
         return held
@@ -100,36 +70,38 @@ class Pursuit:
 
     def _begin(self, window: Window) -> None:
         if window:
-            self._arrivals = Arrivals()
-            self._task = asyncio.create_task(self._run(window, self._arrivals))
+            self._task = asyncio.create_task(self._run(window))
             self._task.add_done_callback(self._ended)
 
-    def _take(self, uid: int, part: int | None) -> bytes | None:
-        self._take_in(uid)
-        return self._ahead.take(uid, part)
+    def _put(self, uid: int, octets: bytes) -> None:
+        self._ahead.put(uid, octets)
+        if self._awaited is not None and self._awaited[0] == uid:
+            _wake(self._awaited[1])
 
-    def _take_in(self, uid: int) -> None:
-        if (come := self._arrivals.take(uid)) is not None:
-            self._ahead.put(uid, come)
+    async def _wait_for(self, uid: int, end: asyncio.Task[None]) -> None:
+        """Until this one has come, or the end: that of who puts them here."""
+        if not self._ahead.holds(uid):
+            come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._awaited = uid, come
+            await asyncio.wait({come, end}, return_when=asyncio.FIRST_COMPLETED)
+            self._awaited = None
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._task = None
         if not task.cancelled():
             task.exception()  # who waited for it has it
 
-    async def _run(self, window: Window, arrivals: Arrivals) -> None:
+    async def _run(self, window: Window) -> None:
         """What fails here is met again when the client asks for it; but no client waits twice for silence."""
         began, failed = time.monotonic(), True
         try:
-            await self._fetch(window, self._ahead.part, arrivals)
+            await self._fetch(window, self._ahead.part, self._put)
             failed = False
         except UpstreamSilent:
             raise
         except GatewayError as error:
             self._emit(ReadAheadFailed(self._user, str(error)))
         finally:
-            for uid, octets in arrivals.rest().items():
-                self._ahead.put(uid, octets)
             self._ahead.settle(window, time.monotonic() - began, failed=failed)
 
 

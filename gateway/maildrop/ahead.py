@@ -81,6 +81,10 @@ class ReadAhead:
             self._release(uid)
         return held
 
+    def holds(self, uid: int) -> bool:
+        """Whether it has come."""
+        return uid in self._held
+
     def peek(self, uid: int) -> bytes | None:
         """The whole message, where it is held."""
         return self._held.get(uid) if self.part is None else None
