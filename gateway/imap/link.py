@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.errors import BadCredentials, TokenRefused, UpstreamUnreachable, UpstreamUnusable
+from gateway.errors import BadCredentials, TokenRefused, UpstreamRefused, UpstreamUnreachable, UpstreamUnusable
 from gateway.imap import tls
 from gateway.imap.client import Client
 from gateway.imap.faults import silent_about, translated
@@ -39,6 +39,8 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
             return _connect_to(each, timeouts)
         except UpstreamUnreachable as error:
             faults.append(error)
+        except BadCredentials as error:  # whatever a greeting says, it has seen none
+            raise UpstreamRefused(str(error)) from error
     raise type(faults[0])("; ".join(map(str, faults))) from faults[0]
 
 

@@ -175,6 +175,8 @@ def test_a_handshake_that_does_not_end(
         (Stall(octets=3), UpstreamSilent),
         (Bye(), UpstreamError),
         (Say("NO not you"), UpstreamError),
+        (Say("NO [AUTHENTICATIONFAILED] not you"), UpstreamRefused),
+        (Send("* AccessTokenExpired\r\n"), UpstreamRefused),
         (Send("+OK POP3 ready\r\n"), UpstreamError),
         (Send("HTTP/1.1 400 Bad Request\r\n"), UpstreamError),
         (Send("220 smtp.example.com ESMTP\r\n"), UpstreamError),
