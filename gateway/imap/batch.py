@@ -87,7 +87,8 @@ class Batch:
             if isinstance(response, Fetch) and (found := self._whole(response)):
                 yield found
             self.done = isinstance(response, Done)
-            yield from self._here_whole()
+            if not self.done:
+                yield from self._here_whole()
 
     def _put_whole(self, put: Put) -> None:
         """Messages that are here whole, and the lines between them."""

@@ -12,6 +12,7 @@ from itertools import chain
 from imapclient.imap_utf7 import encode as encode_utf7
 
 from gateway.errors import UpstreamDeclined, UpstreamError, UpstreamUnusable
+from gateway.imap.faults import plain
 from gateway.imap.responses import Count, Data, Done, Fetch, Responses
 from gateway.imap.rows import Rows, is_ascending
 from gateway.imap.transport import LINE_LIMIT, Transport
@@ -244,7 +245,8 @@ def _compact_result(text: bytes, most: int) -> "array[int]":
         low, _, high = part.partition(b":")
         first, last = sorted((int(low), int(high or low)))
         if last - first > most - len(uids):
-            raise UpstreamError(f"the server tells of {last - first + 1 - most + len(uids)} messages too many")
+            too_many = plain(str(last - first + 1 - most + len(uids)))  # of as many digits as the server likes
+            raise UpstreamError(f"the server tells of {too_many} messages too many")
         uids.extend(range(first, last + 1))
     return uids
 

@@ -52,10 +52,10 @@ def _login(_: Occasion) -> Exchange:
     return _credentials(name, password)
 
 
-_XOAUTH2 = re.compile(r"user=(?P<user>[^\x01]+)\x01auth=Bearer (?P<token>[!-~]+)\x01\x01", re.IGNORECASE)
+_XOAUTH2 = re.compile(r"user=(?P<user>[^\x00\x01]+)\x01auth=Bearer (?P<token>[!-~]+)\x01\x01", re.IGNORECASE)
 # RFC 7628 section 3.1: a GS2 header without channel binding, then fields of which one is the token.
 _OAUTHBEARER = re.compile(
-    r"[ny],a=(?P<user>[^,\x01]+),\x01(?:[a-z]+=[^\x01]*\x01)*?"
+    r"[ny],a=(?P<user>[^\x00,\x01]+),\x01(?:[a-z]+=[^\x01]*\x01)*?"
     r"auth=Bearer (?P<token>[!-~]+)\x01(?:[a-z]+=[^\x01]*\x01)*\x01",
     re.IGNORECASE,
 )

@@ -43,6 +43,8 @@ def test_gs2_escapes_are_read() -> None:
         ("XOAUTH2", b""),
         ("XOAUTH2", b"user=ann\1auth=Bearer \1\1"),
         ("XOAUTH2", b"user=\1auth=Bearer t\1\1"),
+        ("XOAUTH2", b"user=a\0\1auth=Bearer t\1\1"),
+        ("OAUTHBEARER", b"n,a=a\0,\1auth=Bearer t\1\1"),
         ("XOAUTH2", b"user=ann\1auth=Basic t\1\1"),
         ("XOAUTH2", b"user=ann\1auth=Bearer t\1"),
         ("XOAUTH2", b"user=ann\1auth=Bearer t\r\n\1\1"),
