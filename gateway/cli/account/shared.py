@@ -11,7 +11,7 @@ import click
 from gateway.accounts import made
 from gateway.cli.options import ask_secret
 from gateway.cli.providers import SignInOptions, guide, registered, way
-from gateway.cli.sign_in import Flow, granted
+from gateway.cli.sign_in import Flow, demand, granted
 from gateway.config import OwnSettings, Settings
 from gateway.errors import NoSuchAccount, RegistrationRefused
 from gateway.maildrop import OnDelete
@@ -79,6 +79,7 @@ def signed_in(chosen: Settings, client: Client, account: StoredAccount, wishes: 
     """
     client, registration = registered(chosen, client, wishes, account.grant)
     flow, how = way(client, account.user, wishes, account.grant)
+    demand(client, flow)  # before anything is asked
     secret = Secret("")
     if flow is Flow.PASSWORD:
         secret = ask_secret(f"Password of {account.user} at {client.provider.title}")

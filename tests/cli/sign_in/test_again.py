@@ -135,6 +135,15 @@ def test_nothing_is_asked_again_of_an_application_that_asks_nobody(rig: Rig) -> 
     assert fetched(rig, output.strip()) == MESSAGE
 
 
+def test_nothing_is_asked_for_a_way_that_the_provider_has_not(rig: Rig) -> None:
+    rig.settings["oauth"]["google"] = {"client_id": "ours"}
+    rig.set()
+    provider = ("--provider", "google", "--flow", "password")
+    with rig.terminal("account", "add", rig.mailbox.user, *provider) as terminal:
+        assert terminal.end() == 2
+    assert "Google has no password; --flow may be" in terminal.text
+
+
 def test_whom_nobody_knows_has_to_be_named(rig: Rig) -> None:
     user = rig.mailbox.user
     run(rig, "account", "add", user, "--user", "ann", "--no-check", said="secret\n")
