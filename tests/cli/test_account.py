@@ -87,11 +87,20 @@ def test_a_name_is_taken_once(call: Call, drop: Mailbox) -> None:
     assert "already" in refusal(call("account", "add", drop.user.upper(), said=f"{drop.password}\n"))
 
 
+def test_a_folder_that_is_not_there_gets_no_password(call: Call, drop: Mailbox) -> None:
+    call("account", "add", drop.user, said=f"{drop.password}\n")
+    assert "Nowhere" in refusal(call("account", "password", "add", drop.user, "--folder", "Nowhere"))
+    call("account", "password", "add", drop.user, "--folder", "INBOX", "--label", "printer")
+    account = told(call("account", "show", drop.user, "--json"))
+    assert isinstance(account, dict)
+    assert [password["folder"] for password in account["passwords"]] == ["", "INBOX"]
+
+
 def test_all_that_an_account_can_have(call: Call) -> None:
     options = ["--user", "ann@there", "--server", "imaps://other.example", "--folder", "F", "--on-delete", "trash"]
     call("account", "add", "ann", *options, "--no-check", said="secret\n")
     terms = ["--read-only", "--network", "10.0.0.0/8", "--network", "::1", "--expires", "2027-01-31"]
-    call("account", "password", "add", "ann", "--label", "scanner", "--folder", "S", *terms)
+    call("account", "password", "add", "ann", "--label", "scanner", "--folder", "S", "--no-check", *terms)
     account = told(call("account", "show", "ann", "--json"))
     assert isinstance(account, dict)
     assert account["user"] == "ann@there"

@@ -9,7 +9,8 @@ from gateway.accounts import made
 from gateway.app.state import vault_of
 from gateway.cli.account.shared import POLICIES, as_json_option, found, login_argument, new_password, with_terms
 from gateway.cli.account.shown import show_once
-from gateway.cli.options import own_settings, with_settings
+from gateway.cli.account.trial import try_kept
+from gateway.cli.options import own_settings, settings, with_settings
 from gateway.maildrop import OnDelete
 
 
@@ -23,16 +24,25 @@ def password() -> None:
 @with_terms
 @click.option("--folder", metavar="NAME", default="", help="Another folder than the account's.")
 @click.option("--on-delete", type=POLICIES, help="Another policy than the account's.")
+@click.option("--no-check", is_flag=True, help="Do not look for the folder at the upstream.")
 @as_json_option
 @with_settings
 def add_password(
-    login: str, terms: made.Terms, folder: str, on_delete: str | None, as_json: bool, **given: Any
+    login: str,
+    terms: made.Terms,
+    folder: str,
+    on_delete: str | None,
+    no_check: bool,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Make a further password for LOGIN. It is shown this once."""
     terms = replace(terms, folder=folder, on_delete=OnDelete(on_delete) if on_delete else None)
     chosen = own_settings(**given)
     with vault_of(chosen) as vault:
         known = found(vault, login)
+        if folder and not no_check:
+            try_kept(settings(**given), replace(known, folder=folder))
         new, shown = new_password(chosen, known, terms)
         vault.add_password(login, new)
     show_once(known, new, shown, as_json=as_json)
