@@ -170,7 +170,9 @@ def _check_upstream(endpoint: Endpoint, chosen: Settings, report: Report) -> Non
         report.note("privacy", "passwords and mail go to the upstream in clear")
     if not _takes_passwords(greeting.capabilities):
         if not _takes_tokens(greeting.capabilities):
-            raise UpstreamUnusable(f"{endpoint} takes no passwords: LOGINDISABLED, and no AUTH=PLAIN")
+            raise UpstreamUnusable(
+                f"{endpoint} takes no passwords: LOGINDISABLED, and neither AUTH=PLAIN nor AUTH=LOGIN"
+            )
         report.note("passwords", "the upstream takes tokens only, as `account add NAME --provider …` gets them")
 
 
@@ -257,7 +259,7 @@ def _folders(drop: MaildropSettings) -> tuple[tuple[str, str | None, OnDelete], 
 
 
 def _takes_passwords(capabilities: frozenset[str]) -> bool:
-    return "LOGINDISABLED" not in capabilities or "AUTH=PLAIN" in capabilities
+    return "LOGINDISABLED" not in capabilities or not capabilities.isdisjoint({"AUTH=PLAIN", "AUTH=LOGIN"})
 
 
 def _takes_tokens(capabilities: frozenset[str]) -> bool:

@@ -24,7 +24,9 @@ def log_in(client: Client, credentials: Credentials | Bearer) -> None:
 
 
 def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
-    """LOGIN where quotes do, AUTHENTICATE PLAIN where they do not or LOGIN is off, LOGIN with literals else."""
+    """LOGIN where quotes do, AUTHENTICATE PLAIN where they do not or LOGIN is off, LOGIN with literals else; and
+    AUTHENTICATE LOGIN where there is nothing better.
+    """
     offered = client.offered()
     separator = client.endpoint.master_separator
     if separator and credentials.authorization:  # as Dovecot has it: mailbox*master
@@ -45,6 +47,8 @@ def _send(client: Client, credentials: Credentials) -> tuple[str, str]:
         return client.log_in_with("AUTHENTICATE PLAIN", Response(response))
     if login_offered:
         return client.log_in_with("LOGIN", Literal(name.encode()), Literal(password.encode()))
+    if "AUTH=LOGIN" in offered and not credentials.authorization:
+        return client.log_in_with("AUTHENTICATE LOGIN", *(Response(_base64(text)) for text in (name, password)))
     ways = " ".join(sorted(name for name in offered if name.startswith("AUTH="))) or "no way at all"
     raise UpstreamUnusable(f"the server takes no password; to log in it offers {plain(ways)}")
 
@@ -66,7 +70,7 @@ def as_sent(credentials: Credentials | Bearer) -> tuple[str, ...]:
     if isinstance(credentials, Bearer):
         forms = [_token_response(credentials, mechanism) for mechanism in _TOKEN_RESPONSES]
     else:
-        forms = [_plain_response(credentials)]
+        forms = [_plain_response(credentials), _base64(credentials.secret.reveal())]
     return credentials.secret.reveal(), *(form.decode("ascii") for form in forms)
 
 
@@ -88,7 +92,11 @@ def _token_response(bearer: Bearer, mechanism: str) -> bytes:
 def _plain_response(credentials: Credentials) -> bytes:
     """RFC 4616, in base64; with whose mailbox it is to be, where that is another's."""
     fields = (credentials.authorization, credentials.user, credentials.secret.reveal())
-    return base64.b64encode("\0".join(fields).encode())
+    return _base64("\0".join(fields))
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64encode(text.encode())
 
 
 def _refused(status: str, answer: str, credentials: Credentials | Bearer) -> GatewayError:

@@ -45,6 +45,7 @@ CAPABILITIES = {
     "plain in one flight": [*BASE, "AUTH=PLAIN", "SASL-IR"],
     "no LOGIN": [*BASE, "AUTH=PLAIN", "LOGINDISABLED"],
     "all": [*BASE, "AUTH=PLAIN", "SASL-IR", "LITERAL+"],
+    "nothing but AUTH=LOGIN": [*BASE, "AUTH=LOGIN", "LOGINDISABLED", "SASL-IR"],
 }
 
 
@@ -96,6 +97,9 @@ async def test_a_name_or_password_cannot_smuggle_in_a_command(
         ([*BASE, "AUTH=PLAIN", "SASL-IR"], 'a"b', [b"AUTHENTICATE PLAIN AGFubgBhImI="]),
         ([*BASE, "AUTH=PLAIN"], 'a"b', [b"AUTHENTICATE PLAIN"]),
         ([*BASE, "AUTH=PLAIN", "LOGINDISABLED"], "secret", [b"AUTHENTICATE PLAIN"]),
+        ([*BASE, "AUTH=PLAIN", "AUTH=LOGIN", "LOGINDISABLED"], "secret", [b"AUTHENTICATE PLAIN"]),
+        ([*BASE, "AUTH=LOGIN", "LOGINDISABLED"], "secret", [b"AUTHENTICATE LOGIN"]),
+        ([*BASE, "AUTH=LOGIN"], 'a"b', [b'LOGIN {3}\r\nann {3}\r\na"b']),
     ],
 )
 async def test_quotes_where_they_do_and_else_what_needs_no_escapes(
