@@ -30,7 +30,10 @@ def located(client: Client) -> Provider:
     if provider.token or not provider.issuer:
         return provider
     hour = int(time.time() // REMEMBERED_SECONDS)
-    return replace(provider, **_looked_up(provider.issuer, client.ca_file, hour))
+    try:
+        return replace(provider, **_looked_up(provider.issuer, client.ca_file, hour))
+    except ProviderError as error:
+        raise type(error)(f"oauth.{provider.name}.issuer: {error}") from error
 
 
 def is_safe(url: str) -> bool:

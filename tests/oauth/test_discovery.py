@@ -116,7 +116,7 @@ def test_metadata_that_cannot_be(liar: Liar, metadata: Any, said: str) -> None:
     if isinstance(metadata, dict):
         metadata = {key: liar.url if value == "{issuer}" else value for key, value in metadata.items()}
     liar.replies[OPENID] = answer(metadata)
-    with pytest.raises(ProviderError, match=said):
+    with pytest.raises(ProviderError, match=rf"oauth\.corp\.issuer: .*{said}"):
         begin(by_issuer(liar.url), REDIRECT)
 
 
