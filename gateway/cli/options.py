@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from gateway.cli.terminal import has_browser
-from gateway.config import CLIENT_SECRET_VARIABLE, OwnSettings, Settings, load, load_own
+from gateway.config import CLIENT_SECRET_VARIABLE, OwnSettings, Settings, load, load_own, urls_in
 from gateway.errors import SettingsError
 from gateway.sasl import Secret
 
@@ -30,7 +30,8 @@ _SHARED = (
         "--listen",
         metavar="URL",
         multiple=True,
-        help="Where clients connect, e.g. pop3://127.0.0.1:1110; may be repeated. [POP3_GATEWAY_LISTEN]",
+        help="Where clients connect, e.g. pop3://127.0.0.1:1110; may be repeated, or several in one. "
+        "[POP3_GATEWAY_LISTEN]",
     ),
     click.option(
         "--state",
@@ -62,7 +63,7 @@ def own_settings(
 def _options(upstream: str | None, listen: tuple[str, ...], state: str | None) -> dict[tuple[str, ...], Any]:
     given: dict[tuple[str, ...], Any] = {
         ("upstream",): upstream,
-        ("listen",): list(listen),
+        ("listen",): [url for text in listen for url in urls_in(text)],
         ("state",): state,
     }
     return {where: value for where, value in given.items() if value}

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from gateway.config.listening import Listener
 from gateway.config.schema import PREFIX, Where, is_path, model_of, section_at, setting, variables
 from gateway.config.settings import OwnSettings, Settings
-from gateway.config.values import DAY
+from gateway.config.values import DAY, urls_in
 from gateway.errors import SettingsError
 
 _S = TypeVar("_S", bound=OwnSettings)
@@ -197,13 +197,13 @@ def _read_environment(environment: Mapping[str, str], raw: _Raw) -> None:
 
 
 def _from_text(text: str, where: tuple[str, ...], name: str) -> Any:
-    """A list is written with commas or spaces between; anything that begins like a YAML list or mapping is one."""
+    """Listeners have commas or blanks between; anything that begins like a YAML list or mapping is one."""
     if text.lstrip()[:1] in ("[", "{"):
         try:
             return yaml.safe_load(text)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise SettingsError(f"{name}: not YAML: {getattr(error, 'problem', error)}") from None
-    return text.replace(",", " ").split() if where == ("listen",) else text
+    return urls_in(text) if where == ("listen",) else text
 
 
 # Errors

@@ -57,6 +57,15 @@ def _workers(value: Any) -> Any:
 Workers = Annotated[int | Literal["auto"], PlainValidator(_workers)]
 
 
+# A comma may be a URL's own: pop3://0.0.0.0:110?proxy_from=10.0.0.0/8,192.0.2.1
+_BETWEEN_URLS = re.compile(r"[,\s]*\s[,\s]*|,(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+
+
+def urls_in(text: str) -> list[str]:
+    """With blanks or commas between."""
+    return [url for url in _BETWEEN_URLS.split(text.strip(" ,")) if url]
+
+
 def _network(value: Any) -> Network:
     try:
         return network_of(str(value))

@@ -23,8 +23,10 @@ def test_all_of_it_may_stand_in_the_url() -> None:
     assert listener("pop3://h?proxy_from=10.0.0.0/8%2C192.0.2.1").proxy_from == found.proxy_from[:2]
 
 
-def test_several_listeners_of_the_environment_may_each_have_proxies() -> None:
-    urls = "pop3://h:1?proxy_from=10.0.0.0/8+192.0.2.1, pop3://h:2"
+@pytest.mark.parametrize("between", [" ", ",", ", ", " ,\n"])
+@pytest.mark.parametrize("comma", ["+", ",", "%2C"])
+def test_several_listeners_of_the_environment_may_each_have_proxies(between: str, comma: str) -> None:
+    urls = f" pop3://h:1?proxy_from=10.0.0.0/8{comma}192.0.2.1{between}pop3://h:2,"
     found = load(None, {"POP3_GATEWAY_LISTEN": urls, "POP3_GATEWAY_UPSTREAM": "imaps://h"}, {}).listen
     assert [len(site.proxy_from) for site in found] == [2, 0]
 
