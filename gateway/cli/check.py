@@ -83,7 +83,9 @@ def check(
         _check_page(chosen, report)
     if state := look_at_state(chosen):
         report.good("state", state)
-    _check_upstream(chosen.upstream.endpoint(), chosen, report)
+    usual = chosen.upstream.endpoint()
+    if user or not (account or provider):
+        _check_upstream(usual, chosen, report)
     if user:
         secret = ask_secret(f"Password of {user} at the upstream")
         _check_login(chosen, _account(chosen, Credentials(user, secret), report), report)
@@ -91,6 +93,7 @@ def check(
         _check_account(chosen, account, report)
     if provider:
         _check_provider(chosen, provider, report)
+    _check_upstream(usual, chosen, report)  # last: an account or a provider may not need it
     if not user and not account:
         report.console.print(
             "  [dim]with --user NAME or --account LOGIN it also logs in and looks at the mailbox[/dim]"
@@ -102,6 +105,7 @@ class Report:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.upstreams: set[Endpoint] = set()  # that were looked at
 
     def good(self, what: str, text: str) -> None:
         self.console.print(f"[green]ok[/green]    {what}: {escape(text)}")
@@ -156,6 +160,10 @@ def _check_page(chosen: Settings, report: Report) -> None:
 
 
 def _check_upstream(endpoint: Endpoint, chosen: Settings, report: Report) -> None:
+    """Once."""
+    if endpoint in report.upstreams:
+        return
+    report.upstreams.add(endpoint)
     try:
         found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -182,8 +190,7 @@ def _account(chosen: Settings, claim: Credentials, report: Report) -> Account:
     found = asyncio.run(destination_of(chosen, Credentials(login, claim.secret)))
     if found.route:
         report.good("route", f"{found.route} leads {login} to {found.endpoint}, as {found.claim.user}")
-        if found.endpoint != chosen.upstream.endpoint():
-            _check_upstream(found.endpoint, chosen, report)
+        _check_upstream(found.endpoint, chosen, report)
     elif chosen.routes:
         report.good("route", f"none is for {login}: it goes to upstream")
     opened = folder or found.folder or chosen.maildrop.folder
@@ -192,8 +199,7 @@ def _account(chosen: Settings, claim: Credentials, report: Report) -> Account:
 
 def _check_account(chosen: Settings, login: str, report: Report) -> None:
     with opened_by(chosen, login) as (account, tokens):
-        if account.endpoint != chosen.upstream.endpoint():
-            _check_upstream(account.endpoint, chosen, report)
+        _check_upstream(account.endpoint, chosen, report)
         try:
             _check_login(chosen, account, report, tokens)
         except SignInNeeded as error:

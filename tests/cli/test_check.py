@@ -275,6 +275,23 @@ def test_so_is_one_with_a_password(fake: FakeImap, drop: Mailbox, tmp_path: Path
     assert f"ok    login: as {drop.user}\n" in told
 
 
+def test_an_account_elsewhere_is_looked_at_before_the_usual_upstream(
+    fake: FakeImap, drop: Mailbox, certificates: Certificates, tmp_path: Path
+) -> None:
+    """It may be well where that is not."""
+    with FakeImap(certificates) as elsewhere:
+        theirs = new_mailbox(elsewhere)
+        account = StoredAccount(
+            drop.user, own_url(elsewhere), theirs.user, Secret(theirs.password), b"s" * 16, 1.0
+        )
+        state = keep(tmp_path, account)
+        fake.stop()
+        status, told = check(fake, drop, tmp_path, "", state, whom="--account")
+    assert status == 1
+    assert f"ok    login: as {theirs.user}\n" in told
+    assert "the connection was refused" in told.splitlines()[-1]
+
+
 def test_a_grant_that_has_ended_is_told(fake: FakeImap, drop: Mailbox, tmp_path: Path) -> None:
     now = time.time()
     grant = Grant("google", Renewal.REFRESH, since=now, tried=now, trouble="invalid_grant: it was revoked")
