@@ -4,7 +4,14 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.errors import BadCredentials, TokenRefused, UpstreamRefused, UpstreamUnreachable, UpstreamUnusable
+from gateway.errors import (
+    BadCredentials,
+    MaildropInUse,
+    TokenRefused,
+    UpstreamRefused,
+    UpstreamUnreachable,
+    UpstreamUnusable,
+)
 from gateway.imap import tls
 from gateway.imap.client import Client
 from gateway.imap.faults import silent_about, translated
@@ -39,7 +46,7 @@ def connect(endpoint: Endpoint, timeouts: Timeouts) -> Client:
             return _connect_to(each, timeouts)
         except UpstreamUnreachable as error:
             faults.append(error)
-        except BadCredentials as error:  # whatever a greeting says, it has seen none
+        except (BadCredentials, MaildropInUse) as error:  # whatever a greeting says, it has heard no name yet
             raise UpstreamRefused(str(error)) from error
     raise type(faults[0])("; ".join(map(str, faults))) from faults[0]
 

@@ -14,6 +14,7 @@ from gateway.errors import (
     BadCredentials,
     GatewayError,
     MaildropInUse,
+    Overloaded,
     SignInNeeded,
     StateError,
     StoredSecretRefused,
@@ -137,8 +138,13 @@ class UpstreamMailbox:
             client.transport.allow(self._timeouts.response)
             batch = Batch(client.transport, uid_set, window, octets)
             await self._listen(client, batch, take)
-            if not batch.done:
+            if batch.done:
+                continue
+            try:
                 await self._guarded(client, partial(take_rest, batch))
+            except Overloaded:  # nobody will read the rest of the answer
+                self._drop(client)
+                raise
 
     def _is_wanted(self, left: dict[int, int], uid: int, length: int, octets: int | None) -> bool:
         """Once for each that is `left`: nothing else is held, whatever a server sends, and how often."""

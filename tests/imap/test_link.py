@@ -176,6 +176,7 @@ def test_a_handshake_that_does_not_end(
         (Bye(), UpstreamError),
         (Say("NO not you"), UpstreamError),
         (Say("NO [AUTHENTICATIONFAILED] not you"), UpstreamRefused),
+        (Bye("[INUSE] busy"), UpstreamRefused),
         (Send("* AccessTokenExpired\r\n"), UpstreamRefused),
         (Send("+OK POP3 ready\r\n"), UpstreamError),
         (Send("HTTP/1.1 400 Bad Request\r\n"), UpstreamError),
