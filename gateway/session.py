@@ -233,6 +233,7 @@ class Session:
         return ok(str(self._drop.last))
 
     def _retr_at_hand(self, command: Command) -> Reply | None:
+        self._forget_next()  # it is another one, or was said in another way
         number = command.numbers[0]
         uid, size = self._drop.find(number)
         octets = self._mailbox.at_hand(uid)

@@ -137,6 +137,14 @@ async def test_a_client_that_jumps_is_expected_elsewhere(talk: Talk, jump: bytes
     assert (await talk.ask(b"RETR 2\r\n")).startswith(b"-ERR")
 
 
+async def test_so_is_one_that_jumps_to_what_is_not_there(talk: Talk) -> None:
+    await talk.ask(b"RETR 1\r\n")
+    removed(talk.folder, 5)
+    assert (await talk.ask(b"RETR 5\r\n")).startswith(b"-ERR")
+    removed(talk.folder, 2)
+    assert (await talk.ask(b"RETR 2\r\n")).startswith(b"-ERR")
+
+
 async def test_a_client_that_leaves_at_once_is_expected_nowhere(talk: Talk) -> None:
     await talk.ask_and_leave(b"RETR 1\r\n")
 
