@@ -2,8 +2,11 @@
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import ssl
+import sys
+import termios
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import cast
@@ -11,7 +14,10 @@ from typing import cast
 from gateway.ports import Channel, Peer
 from gateway.server.tls import ServerContext
 
-TLS_GOODBYE_SECONDS = 2.0  # for the client to answer our close_notify
+# A client that has all it was sent may take so long to answer our close_notify (RFC 8446 section 6.1): two looks.
+GOODBYE_LOOK_SECONDS = 1.0
+# The event loop would count the time to take what was sent, too: what is left of a message, for a slow client.
+TLS_SHUTDOWN_SECONDS = 86_400.0
 TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python has no name for it
 RECEIVE_OCTETS = 65_536  # held of what a client sends ahead; then its socket is not read any more
 SOCKET_OPTIONS = (
@@ -97,7 +103,7 @@ class Wire(asyncio.Protocol):
                 self._socket,
                 ssl=context,
                 ssl_handshake_timeout=seconds if context else None,
-                ssl_shutdown_timeout=TLS_GOODBYE_SECONDS if context else None,
+                ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS if context else None,
             )
         except OSError as error:
             self._socket.close()
@@ -163,7 +169,7 @@ class Wire(asyncio.Protocol):
                 context,
                 server_side=True,
                 ssl_handshake_timeout=seconds,
-                ssl_shutdown_timeout=TLS_GOODBYE_SECONDS,
+                ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
             )
         except OSError as error:
             raise ConnectionOver(f"the TLS handshake failed: {error}") from error
@@ -186,9 +192,11 @@ class Wire(asyncio.Protocol):
 
     def close(self, linger: float) -> None:
         """Send what is buffered, for at most `linger` seconds, then close."""
-        if not self._lost:
+        if self._opened is None:
+            self.abort()
+        elif not self._lost:
             self._transport.close()
-            self._linger = asyncio.get_running_loop().call_later(linger, self.abort)
+            self._wait_for_goodbye(time.monotonic() + linger)
 
     def abort(self) -> None:
         """Close at once: the client sees that what it got is not whole."""
@@ -197,6 +205,19 @@ class Wire(asyncio.Protocol):
         else:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)  # open() notices
+
+    def _wait_for_goodbye(self, end: float, *, has_all: bool = False) -> None:
+        """`has_all`: at the last look the client had all that it was sent."""
+        wait = min(GOODBYE_LOOK_SECONDS, max(end - time.monotonic(), 0))
+        self._linger = asyncio.get_running_loop().call_later(wait, self._look_for_goodbye, end, has_all)
+
+    def _look_for_goodbye(self, end: float, had_all: bool) -> None:
+        # What lies between TLS and the kernel cannot be seen. It goes to the kernel where that has nothing.
+        has_all = not self._transport.get_write_buffer_size() and not _unacknowledged(self._socket)
+        if time.monotonic() >= end or (has_all and had_all):
+            self.abort()
+        else:
+            self._wait_for_goodbye(end, has_all=has_all)
 
     async def wait_lost(self) -> None:
         """After close() or abort(): until the socket is closed."""
@@ -240,6 +261,13 @@ class _Listener:
             self.timer = asyncio.get_running_loop().call_later(left, self._look_at_clock)
         elif self.listens:
             self.done.set_exception(TimeoutError())
+
+
+def _unacknowledged(sock: socket.socket) -> int:
+    """Octets that the kernel holds for the other end."""
+    with contextlib.suppress(OSError, ValueError):
+        return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return 0  # it is closed
 
 
 def _wake(waiter: "asyncio.Future[None] | None") -> None:

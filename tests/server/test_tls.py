@@ -1,6 +1,7 @@
 """TLS towards clients: STLS and POP3S over real sockets."""
 
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -11,11 +12,13 @@ import pytest
 
 from gateway.server.pair import Pair
 from gateway.server.tls import WARN_SECONDS, ServerTls, TlsTerms
+from gateway.server.wire import GOODBYE_LOOK_SECONDS
 from gateway.telemetry.events import CertificateUnusable, Event
 from tests.gateway_process import StartGateway
 from tests.server.pop3_client import RawClient
 from tests.servers import tls
 from tests.servers.fixtures import Mailbox
+from tests.servers.messages import large
 from tests.servers.tls import Certificates
 
 
@@ -52,6 +55,24 @@ def test_plaintext_sent_in_the_middle_of_stls_ends_the_connection(
         client.send(b"USER mallory\r\nPASS x\r\n")
         gateway.wait_for("connection ended without a login")
     assert "TLS handshake failed" in gateway.raw_log
+
+
+def test_a_slow_client_has_everything_before_the_connection_ends(
+    start_gateway: StartGateway, mailbox: Mailbox, certificates: Certificates
+) -> None:
+    """And one that has it, and says no farewell, is not waited for any longer."""
+    message = large(200_000)
+    mailbox.deliver([message])
+    gateway = start_gateway(mailbox.server)
+    with RawClient(gateway.tls_port, tls=certificates.ca_file) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        client.log_in(mailbox)
+        client.send(b"RETR 1\r\nQUIT\r\n")
+        time.sleep(3 * GOODBYE_LOOK_SECONDS)
+        assert client.line().startswith(b"+OK")
+        assert b"".join(client.body()) == message
+        assert client.line().startswith(b"+OK")
+        assert gateway.wait_for("session ended")["how"] == "QUIT"
 
 
 def test_a_user_given_before_tls_is_forgotten(
