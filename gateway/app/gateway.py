@@ -144,7 +144,7 @@ class Gateway:
         while (len(self._connections) or (self._page and self._page.is_busy)) and loop.time() < end:
             for conversation in self._connections:
                 if conversation.is_quiet(DRAIN_QUIET_SECONDS):
-                    conversation.stop("the gateway is shutting down")
+                    conversation.see_off("the gateway is shutting down")
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         for conversation in self._connections:
             conversation.stop("the gateway is shutting down")

@@ -49,6 +49,10 @@ class Arrival:
         """End it now, from outside."""
         self._fail(ConnectionOver(why))
 
+    def see_off(self, why: str) -> None:
+        """It was sent nothing."""
+        self.stop(why)
+
     def is_quiet(self, seconds: float) -> bool:  # noqa: ARG002 - nothing is under way
         return True
 

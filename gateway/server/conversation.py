@@ -117,6 +117,13 @@ class Conversation:
         self._wire.abort()
         self.session.hurry()
 
+    def see_off(self, why: str) -> None:
+        """End it when the client has what it was sent. Idempotent."""
+        if not self._stopped:
+            self._stopped = why
+            self._wire.close(self._linger())
+            self.session.hurry()
+
     def is_quiet(self, seconds: float) -> bool:
         """Whether nothing is under way, and has not been for so long (before a login: at all)."""
         if self.busy:

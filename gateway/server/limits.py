@@ -27,6 +27,9 @@ class Guest(Protocol):
     def stop(self, why: str) -> None:
         """End it now, from outside."""
 
+    def see_off(self, why: str) -> None:
+        """End it when the client has what it was sent. Idempotent."""
+
 
 class Connections:
     """All connections of this process.

@@ -142,3 +142,7 @@ class _Visit:
     def stop(self, why: str) -> None:  # noqa: ARG002
         if self.task is not None:
             self.task.cancel()
+
+    def see_off(self, why: str) -> None:
+        """Who is quiet was sent nothing."""
+        self.stop(why)
