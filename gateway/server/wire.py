@@ -191,10 +191,10 @@ class Wire(asyncio.Protocol):
         return Channel(bindings, _names_in(tls.getpeercert() or {}), tls.version() or "")
 
     def close(self, linger: float) -> None:
-        """Send what is buffered, for at most `linger` seconds, then close."""
+        """Send what is buffered, for at most `linger` seconds, then close. Idempotent."""
         if self._opened is None:
             self.abort()
-        elif not self._lost:
+        elif not self._lost and self._linger is None:
             self._transport.close()
             self._wait_for_goodbye(time.monotonic() + linger)
 
