@@ -225,7 +225,10 @@ class Gateway:
         possible, warm = affordable(wanted, kept.connections)
         if (possible, warm) != (wanted, kept.connections):
             self._emit(LimitLowered(wanted, possible, kept.connections, warm))
-        return possible, WarmLimits(warm, kept.per_account, kept.idle, kept.age)
+        share = self._share
+        return possible, WarmLimits(
+            warm, kept.per_account, kept.idle, kept.age, worker=share.worker, workers=share.workers
+        )
 
     def _listener(self, index: int) -> Listener:
         settings = self._settings

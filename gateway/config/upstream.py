@@ -27,9 +27,9 @@ class Warm(Section):
         description="logged-in connections that a worker keeps for their users' next logins; 0: none",
     )
     per_account: Count = Field(
-        default=1,
+        default=4,
         ge=1,
-        description="of them for one user, whose other programs count, too: Dovecot allows 10, Gmail 15",
+        description="of them for one user, in all workers; other programs count, too: Dovecot allows 10, Gmail 15",
     )
     idle: Seconds = Field(default=720.0, description="how long one is kept; clients poll every ten minutes or so")
     age: Seconds = Field(

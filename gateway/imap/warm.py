@@ -8,6 +8,7 @@ import hmac
 import os
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -27,9 +28,17 @@ class Limits:
     """
 
     connections: int = 200  # in all; 0: none
-    per_account: int = 1  # providers count them: Gmail lets an account have 15, Dovecot 10
+    per_account: int = 4  # in all workers; providers count them: Gmail lets an account have 15, Dovecot 10
     idle: float = 720.0  # most clients poll every ten minutes or more often; servers wait for thirty
     age: float = 1800.0  # from the login: what it proved was true then
+    worker: int = 0  # which of so many, that know nothing of each other's
+    workers: int = 1
+
+    def part_of(self, user: str) -> int:
+        """How many this worker keeps of one user; where there are fewer than workers, each user has others."""
+        each, rest = divmod(self.per_account, self.workers)
+        turn = (zlib.crc32(user.encode()) + self.worker) % self.workers
+        return each + (turn < rest)
 
 
 _Name = tuple[Endpoint, str]  # whose connection it is
@@ -76,12 +85,13 @@ class WarmConnections:
         warm = _Warm(client, _name(account), self._proof(account), self._clock())
         with self._guard:
             others = self._of.get(warm.name, [])
-            if not self._may_stay(warm, others):
+            most = self._limits.part_of(warm.name[1])
+            if not most or not self._may_stay(warm, others):
                 return [client]
             leaving = self._remove([other for other in others if other.proof != warm.proof])
             self._all[client] = warm
             self._of.setdefault(warm.name, []).append(warm)
-            leaving += self._remove(self._of[warm.name][: -self._limits.per_account])
+            leaving += self._remove(self._of[warm.name][:-most])
             if len(self._all) > self._limits.connections:
                 leaving += self._remove([next(iter(self._all.values()))])
             return leaving

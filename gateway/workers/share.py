@@ -15,3 +15,5 @@ class Share:
     sockets: tuple[list[socket.socket], ...] = ()
     # A pipe that ends when this process is to stop: the supervisor closed it, or is gone, however it went.
     lifeline: int | None = None
+    worker: int = 0  # which of so many
+    workers: int = 1

@@ -175,7 +175,8 @@ class Supervisor:
         sockets = tuple(reservation.listen() for reservation in self._reserved)
         for reservation in self._reserved:
             reservation.close()  # it is the supervisor's: a draining worker must not hold a port
-        return Share(self._census.page(worker.number), sockets, self._lifeline)
+        page, most = self._census.page(worker.number), len(self._workers)
+        return Share(page, sockets, self._lifeline, worker.number, most)
 
     # Ending
 

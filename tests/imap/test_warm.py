@@ -223,6 +223,7 @@ async def test_a_secret_that_the_server_calls_wrong_ends_what_it_opened(fake: Fa
 
 
 async def test_of_two_logins_at_once_one_gets_it(fake: FakeImap, warm: Upstream) -> None:
+    warm.keeping(Limits(per_account=1))
     await poll(warm)
     both = threading.Barrier(2)
     for _ in range(5):

@@ -95,6 +95,31 @@ async def test_a_user_has_so_many_and_no_more(fake: FakeImap, warm: Upstream, mo
     assert fake.verbs.count("LOGOUT") == 4 - most
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3, 4, 5, 16, 64])
+@pytest.mark.parametrize("most", [1, 4, 10])
+def test_all_workers_together_have_so_many_of_a_user_and_no_more(workers: int, most: int) -> None:
+    """Dovecot lets a user have 10 connections from one address, and his other programs count, too."""
+    limits = [Limits(per_account=most, worker=number, workers=workers) for number in range(workers)]
+    for user in ("ann", "bob", "cid", "dan@example.org", ""):
+        parts = [each.part_of(user) for each in limits]
+        assert sum(parts) == most
+        assert max(parts) - min(parts) <= 1
+
+
+def test_each_worker_has_some_users() -> None:
+    fifth = Limits(worker=5, workers=16)
+    assert 0 < sum(fifth.part_of(f"user{number}") for number in range(100)) < 100
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+async def test_a_worker_keeps_none_of_whom_others_have(fake: FakeImap, warm: Upstream, worker: int) -> None:
+    limits = Limits(per_account=1, worker=worker, workers=2)
+    warm.keeping(limits)
+    await poll(warm)
+    await settled(lambda: len(fake.open) == limits.part_of("ann"))
+    assert fake.verbs.count("LOGOUT") == 1 - limits.part_of("ann")
+
+
 async def test_all_go_at_once_when_the_gateway_ends(fake: FakeImap, warm: Upstream) -> None:
     for name in "abc":
         fake.add_user(name, "secret")
@@ -162,6 +187,7 @@ async def test_never_by_a_close_and_it_serves_the_next_login_either_way(
 
 
 async def test_a_login_at_that_very_moment_does_not_wait(fake: FakeImap, warm: Upstream, clock: Clock) -> None:
+    warm.keeping(Limits(per_account=1), clock)
     asked, answer = threading.Event(), threading.Event()
     fake.on("UNSELECT", lambda *_: asked.set(), Hold(answer))
     await poll(warm)
