@@ -8,17 +8,17 @@ from rich.table import Table
 
 from tests.bench.results import Figures, Outcome, Point, Results
 
-GOALS = ("work", "gateway", "Dovecot imapc", "ratio", "goal", "", "raw IMAP", "memory", "of imapc")
+GOALS = ("work", "gateway", "Dovecot imapc", "ratio", "goal", "", "raw IMAP", "memory", "imapc's")
 OTHERS = (
     "work",
     "imapc tuned",
-    "gateway to it",
+    "ratio to tuned",
     "Dovecot's own POP3",
-    "gateway to it",
+    "ratio to that",
     "client alone",
-    "its part",
+    "client's share",
 )
-GROWTH = ("messages", "cold", "of imapc", "unchanged", "of imapc", "memory", "of imapc")
+GROWTH = ("messages", "cold", "imapc cold", "unchanged", "imapc unchanged", "memory", "imapc's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,8 @@ def _others(outcome: Outcome) -> tuple[str, ...]:
     for name in ("tuned", "native"):
         ratio = outcome.ratio(name)
         compared += [_figure(outcome.figures.get(name), outcome.unit), "" if ratio is None else f"{ratio:.2f}"]
+    if outcome.native_goal and compared[-1]:
+        compared[-1] += f" of {outcome.native_goal:g}"
     part = outcome.figures["gateway"].client
     return (
         outcome.title,
