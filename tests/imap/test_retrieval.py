@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import gateway.threads
 from gateway.errors import (
     MessageGone,
     UpstreamError,
@@ -31,7 +32,7 @@ from tests.fakes.row_faults import (
     WholeBody,
     Without,
 )
-from tests.imap.conftest import HASTY, ONE, THREE, TWO, Upstream, commit, read
+from tests.imap.conftest import HASTY, ONE, THREADS, THREE, TWO, Upstream, commit, read
 
 LARGE = bytes(range(256)) * 4096  # a megabyte
 HUGE = bytes(range(256)) * 8192
@@ -259,6 +260,29 @@ async def test_nobody_waits_for_the_rest_of_what_comes_ahead(
     assert not third.done()
     go_on.set()
     assert await third == THREE
+
+
+async def test_an_answer_that_no_thread_is_free_to_read_ends_its_connection(
+    fake: FakeImap, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of it would be taken for the answer to another command."""
+    monkeypatch.setattr(gateway.threads, "QUEUE_SECONDS", 0.1)
+    uids = fake.deliver("ann", [THREE] * 40)
+    mailbox = await upstream.open()
+    assert await read(mailbox, uids[0]) == THREE
+    fake.on("UID FETCH", Insert("* OK an odd line {5}\r\nabcde", at=2), has="BODY")
+    free = threading.Event()
+    for _ in range(THREADS):
+        upstream.threads.start(free.wait)
+    assert mailbox.at_hand(uids[0]) is None
+    assert mailbox.at_hand(uids[1]) is None
+    await mailbox.open_body(uids[1])
+    await mailbox._ahead.settled()
+    free.set()
+    fake.forgive()
+    for uid in uids[4:9]:
+        assert (mailbox.at_hand(uid) or await read(mailbox, uid)) == THREE
+    assert fake.counts.connections == 2
 
 
 async def test_where_sizes_differ_a_window_holds_no_more_than_it_is_allowed(
