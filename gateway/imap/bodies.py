@@ -1,10 +1,15 @@
 """The body stream: one FETCH, read block by block, that can stop in mid-literal."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 from gateway.errors import MessageGone, UpstreamError
 from gateway.imap.responses import Atom, Done, Fetch, Literal, Responses, Value
 from gateway.imap.transport import BLOCK_OCTETS, Transport
+
+if TYPE_CHECKING:
+    from gateway.imap.client import Client
+    from gateway.imap.mailbox import UpstreamMailbox
 
 
 def fetch_command(tag: bytes, uid_set: str, octets: int | None) -> bytes:
@@ -121,3 +126,22 @@ class BodyReader:
     def _skip(self, value: Value) -> None:
         if isinstance(value, Literal):
             self._responses.skip(value.octets)
+
+
+class UpstreamBody:
+    """Implements ports.Body."""
+
+    def __init__(self, mailbox: "UpstreamMailbox", client: "Client", reader: BodyReader, first: bytes) -> None:
+        self._mailbox = mailbox
+        self._client = client
+        self._reader = reader
+        self._first = first
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._first
+        self._first = b""
+        while not self._reader.finished:
+            yield await self._mailbox.read_block(self._client, self._reader)
+
+    async def aclose(self) -> None:
+        await self._mailbox.abandon(self._client, self._reader)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,7 @@ from gateway.errors import (
 )
 from gateway.imap import commit
 from gateway.imap.batch import Batch, Put
-from gateway.imap.bodies import BodyReader
+from gateway.imap.bodies import BodyReader, UpstreamBody
 from gateway.imap.client import Client
 from gateway.imap.connections import RETRY_WITHIN_SECONDS
 from gateway.imap.faults import silent_about, translated
@@ -79,7 +79,7 @@ class UpstreamMailbox:
         held = await self._ahead.fetch(uid, octets)
         return HeldBody(held) if held is not None else await self._open_alone(uid, octets)
 
-    async def _open_alone(self, uid: int, octets: int | None) -> "UpstreamBody":
+    async def _open_alone(self, uid: int, octets: int | None) -> UpstreamBody:
         listed = self.snapshot.size_of(uid)
         if octets is not None and octets >= listed:
             octets = None
@@ -333,22 +333,3 @@ class UpstreamMailbox:
         client.transport.close()
         if self._client is client:
             self._client = None
-
-
-class UpstreamBody:
-    """Implements ports.Body."""
-
-    def __init__(self, mailbox: UpstreamMailbox, client: Client, reader: BodyReader, first: bytes) -> None:
-        self._mailbox = mailbox
-        self._client = client
-        self._reader = reader
-        self._first = first
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield self._first
-        self._first = b""
-        while not self._reader.finished:
-            yield await self._mailbox.read_block(self._client, self._reader)
-
-    async def aclose(self) -> None:
-        await self._mailbox.abandon(self._client, self._reader)
