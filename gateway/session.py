@@ -218,9 +218,11 @@ class Session:
         return ok("unique-ids follow", lines=rows(f"%d {template}", numbers, uids))
 
     def _dele(self, command: Command) -> Reply:
-        self._drop.delete(command.numbers[0])
-        self.foreseen = None  # it may be this one
-        return ok(f"message {command.numbers[0]} deleted")
+        number = command.numbers[0]
+        self._drop.delete(number)
+        if self.foreseen is not None and self.foreseen.number == number:
+            self.foreseen = None
+        return ok(f"message {number} deleted")
 
     def _noop(self, _: Command) -> Reply:
         return ok()

@@ -124,6 +124,8 @@ async def test_the_server_may_offer_the_other_mechanism_alone(
 ) -> None:
     fake.settings.capabilities.remove(f"AUTH={mechanism}")
     await granted.open(account(granted, replace(GRANTED, mechanism=mechanism)))
+    (other,) = set(MECHANISMS) - {mechanism}
+    assert fake.log[0].line.split()[1:3] == [b"AUTHENTICATE", other.encode()]
 
 
 async def test_a_server_without_either_is_told_of(fake: FakeImap, granted: Upstream) -> None:

@@ -254,6 +254,7 @@ def test_each_address_of_a_host_gets_a_share_of_the_time(
     addresses = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: addresses)
     say_goodbye(connect(endpoint, Timeouts(1, 5, 10)))
+    assert secure_fake.connections[0].secure
 
 
 def test_a_farewell_never_fails(fake: FakeImap) -> None:
